@@ -1,0 +1,1 @@
+"""The deterministic exchange core: rows, book, ledger and engine; no clock, file, socket, thread or randomness."""

@@ -1,0 +1,151 @@
+"""Every invariant of a venue's state, asserted. Called by tests, fuzzers and `lockstep replay --check`.
+
+It walks the whole state: for every few thousand rows, not for every one.
+"""
+
+from __future__ import annotations
+
+from mypy_extensions import i64
+
+from core.codes import Side, TradingState
+from core.book import Ladder, Level, Order
+from core.engine import Engine
+from core.instrument import Instrument
+from core.kinds import SIDE_MASK
+from core.ledger import Account
+from core.limits import DAY_BASE, LEVELS_MAX, SUM_MAX, TODOS_MAX
+from core.matching import reserve
+
+
+class Sums:
+    """Totals over the orders of all books, to be compared with what accounts and currencies say."""
+
+    def __init__(self) -> None:
+        self.orders: i64 = 0
+        self.timed: i64 = 0
+        self.reserved: dict[tuple[int, int], int] = {}
+        self.held: dict[int, int] = {}
+
+
+def hold(condition: bool, what: str) -> None:
+    """AssertionError unless the condition holds; not an assert statement, which `-O` leaves out."""
+    if not condition:
+        raise AssertionError(what)
+
+
+def check(engine: Engine) -> None:
+    """AssertionError if the state contradicts itself anywhere."""
+    sums = Sums()
+    for instrument in engine.instruments:
+        if instrument is not None:
+            _check_book(engine, instrument, sums)
+    for account in engine.accounts:
+        if account is not None:
+            _check_account(account, sums)
+    _check_money(engine, sums)
+    _check_clock(engine, sums)
+    _check_sessions(engine)
+
+
+def _check_book(engine: Engine, instrument: Instrument, sums: Sums) -> None:
+    # No trade was left undone: the book is not crossed, unless by orders whose time is over.
+    bid = instrument.bids.best
+    ask = instrument.asks.best
+    hold(bid is None or ask is None or bid.price < ask.price or engine.any_over(), "crossed")
+    _check_ladder(engine, instrument, instrument.bids, Side.BUY, sums)
+    _check_ladder(engine, instrument, instrument.asks, Side.SELL, sums)
+
+
+def _check_ladder(engine: Engine, instrument: Instrument, ladder: Ladder, side: i64, sums: Sums) -> None:
+    # Levels fall from worst to best, none is empty, and `best` is the last.
+    levels = ladder.levels
+    hold(len(levels) <= LEVELS_MAX, "too many levels")
+    hold((ladder.best is None) == (len(levels) == 0), "best level")
+    total: i64 = 0
+    worse: Level | None = None
+    for level in levels:
+        hold(worse is None or level.price * ladder.sign < worse.price * ladder.sign, "levels out of order")
+        worse = level
+        total += level.total
+        _check_level(engine, instrument, level, side, sums)
+    hold(ladder.best is worse, "best level is not the last")
+    hold(total == ladder.total <= SUM_MAX, "ladder total")
+
+
+def _check_level(engine: Engine, instrument: Instrument, level: Level, side: i64, sums: Sums) -> None:
+    total: i64 = 0
+    count: i64 = 0
+    ahead: Order | None = None
+    order = level.first
+    while order is not None:
+        # Links, owner and index agree; nothing rests with nothing open.
+        hold(order.ahead is ahead and order.level is level and order.price == level.price, "queue links")
+        hold(order.side == side == order.flags & SIDE_MASK and order.instrument is instrument, "order's place")
+        hold(order.account.orders.get(order.client_order_id) is order, "client order id index")
+        hold(1 <= order.leaves and 0 <= order.executed and order.number <= engine.order_numbers, "order's numbers")
+        hold(order.reserved == reserve(order), "reservation of the order")
+        _count_order(order, sums)
+        total += order.leaves
+        count += 1
+        ahead = order
+        order = order.behind
+    hold(level.last is ahead and count > 0, "queue end")
+    hold(total == level.total and count == level.count, "level total")
+
+
+def _count_order(order: Order, sums: Sums) -> None:
+    currency = order.instrument.quote if order.side == Side.BUY else order.instrument.base
+    key = (order.account.number, currency.number)
+    sums.reserved[key] = sums.reserved.get(key, 0) + order.reserved
+    sums.orders += 1
+    sums.timed += 1 if order.timed else 0
+
+
+def _check_account(account: Account, sums: Sums) -> None:
+    # The account's list holds its live orders, by rising order number.
+    count: i64 = 0
+    older: Order | None = None
+    order = account.oldest
+    while order is not None:
+        hold(order.account is account and order.older is older and order.level is not None, "account's list")
+        hold(older is None or older.number < order.number, "account's list out of order")
+        older = order
+        order = order.newer
+        count += 1
+    hold(account.newest is older and count == len(account.orders), "account's orders")
+    # What is reserved is what its orders need, and is there.
+    number: i64 = 0
+    for balance in account.balances:
+        if balance is not None:
+            hold(balance.reserved == sums.reserved.get((account.number, number), 0), "reserved")
+            hold(0 <= balance.reserved <= balance.total <= SUM_MAX, "balance")
+            sums.held[number] = sums.held.get(number, 0) + balance.total
+        number += 1
+
+
+def _check_money(engine: Engine, sums: Sums) -> None:
+    # Nothing is made or lost: balances and fees are what came in less what went out.
+    for currency in engine.currencies:
+        if currency is not None:
+            held = sums.held.get(currency.number, 0)
+            hold(held + currency.fees == currency.deposited - currency.withdrawn, "money is not conserved")
+            hold(0 <= currency.fees and 0 <= currency.withdrawn <= currency.deposited <= SUM_MAX, "currency sums")
+
+
+def _check_clock(engine: Engine, sums: Sums) -> None:
+    # Timers and orders name each other; pending operations are bounded.
+    hold(sums.timed == len(engine.timers), "timers")
+    for key, order in sorted(engine.timers.items()):
+        hold(order.timed and key[0] == order.expires and key[1] == order.number, "timer")
+    hold(len(engine.todos) <= TODOS_MAX, "pending operations")
+    hold(engine.day_mark == DAY_BASE + engine.days, "day mark")
+    hold(TradingState.OPEN <= engine.state <= TradingState.HALTED, "state of the venue")
+    hold(len(engine.todos) > 0 or engine.todo_order is None, "cursor without an operation")
+
+
+def _check_sessions(engine: Engine) -> None:
+    # Answers lie within what was told.
+    for session in engine.sessions:
+        if session is not None and session.inbound > 0:
+            last = session.first(session.inbound) + session.count(session.inbound) - 1
+            hold(session.remembers(session.inbound) and 0 <= last <= session.outbound, "answers")

@@ -1,0 +1,169 @@
+"""The enums of `kinds.py` and `reasons.py` as constants, for the engine. Written by `python -m tools.codes`.
+
+Compiled, a Final attribute of a class is a constant, while a member of an IntEnum is looked up by name and unboxed each
+time: on the hot path that was a third of all instructions. tests/core/test_codes.py holds this file to the enums.
+"""
+
+from typing import Final
+
+
+class CommandKind:
+    """core.kinds.CommandKind."""
+
+    DEFINE_CURRENCY: Final = 1
+    DEFINE_INSTRUMENT: Final = 2
+    OPEN_ACCOUNT: Final = 3
+    DEPOSIT: Final = 4
+    WITHDRAW: Final = 5
+    GRANT_SESSION: Final = 6
+    SET_TRADING_STATE: Final = 7
+    ADVANCE_TIME: Final = 8
+    END_OF_DAY: Final = 9
+    UPGRADE: Final = 10
+    QUARANTINE: Final = 11
+    ENTER_ORDER: Final = 32
+    REPLACE_ORDER: Final = 33
+    REDUCE_ORDER: Final = 34
+    CANCEL_ORDER: Final = 35
+    MASS_CANCEL: Final = 36
+
+
+class EventKind:
+    """core.kinds.EventKind."""
+
+    CURRENCY_DEFINED: Final = 256
+    INSTRUMENT_DEFINED: Final = 257
+    ACCOUNT_OPENED: Final = 258
+    BALANCE_CHANGED: Final = 259
+    SESSION_GRANTED: Final = 260
+    TRADING_STATE_CHANGED: Final = 261
+    DAY_ENDED: Final = 262
+    UPGRADED: Final = 263
+    QUARANTINED: Final = 264
+    REPEATED: Final = 265
+    ACKNOWLEDGED: Final = 266
+    ACCEPTED: Final = 288
+    REJECTED: Final = 289
+    EXECUTED: Final = 290
+    SETTLED: Final = 291
+    REPLACED: Final = 292
+    REDUCED: Final = 293
+    CANCELED: Final = 294
+    EXPIRED: Final = 295
+    RESTED: Final = 296
+    MASS_CANCELED: Final = 297
+
+
+class StateKind:
+    """core.kinds.StateKind."""
+
+    ENGINE: Final = 512
+    CURRENCY: Final = 513
+    INSTRUMENT: Final = 514
+    FIRM: Final = 515
+    ACCOUNT: Final = 516
+    BALANCE: Final = 517
+    SESSION: Final = 518
+    GRANT: Final = 519
+    ANSWERS: Final = 520
+    ORDER: Final = 521
+    TODO: Final = 522
+    QUARANTINED: Final = 523
+    DIGEST: Final = 540
+    END: Final = 541
+
+
+class Side:
+    """core.kinds.Side."""
+
+    BUY: Final = 0
+    SELL: Final = 1
+
+
+class OrderType:
+    """core.kinds.OrderType."""
+
+    MARKET: Final = 1
+    LIMIT: Final = 2
+
+
+class TimeInForce:
+    """core.kinds.TimeInForce."""
+
+    DAY: Final = 0
+    GTC: Final = 1
+    IOC: Final = 3
+    FOK: Final = 4
+    GTD: Final = 6
+
+
+class TradingState:
+    """core.kinds.TradingState."""
+
+    OPEN: Final = 1
+    CANCEL_ONLY: Final = 2
+    HALTED: Final = 3
+
+
+class Role:
+    """core.kinds.Role."""
+
+    TRADER: Final = 1
+    OPERATOR: Final = 2
+
+
+class Rounding:
+    """core.kinds.Rounding."""
+
+    DOWN: Final = 0
+    UP: Final = 1
+
+
+class RejectReason:
+    """core.reasons.RejectReason."""
+
+    UNKNOWN_SESSION: Final = 10
+    INBOUND_TOO_OLD: Final = 20
+    INBOUND_CONFLICT: Final = 30
+    INBOUND_GAP: Final = 40
+    QUARANTINED: Final = 50
+    NOT_AN_OPERATOR: Final = 55
+    MALFORMED: Final = 60
+    NOT_PERMITTED: Final = 70
+    UNKNOWN_CURRENCY: Final = 80
+    UNKNOWN_INSTRUMENT: Final = 90
+    UNKNOWN_ACCOUNT: Final = 100
+    HALTED: Final = 110
+    CANCEL_ONLY: Final = 120
+    ACCOUNT_HALTED: Final = 130
+    UNKNOWN_ORDER: Final = 140
+    DUPLICATE_CLIENT_ORDER_ID: Final = 150
+    INVALID_TIME_IN_FORCE: Final = 160
+    INVALID_INSTRUCTION: Final = 170
+    INVALID_PRICE: Final = 180
+    INVALID_QUANTITY: Final = 190
+    INVALID_NOTIONAL: Final = 200
+    INVALID_EXPIRY: Final = 210
+    INVALID_AMOUNT: Final = 220
+    INVALID_DEFINITION: Final = 230
+    CONFLICTING_DEFINITION: Final = 240
+    INVALID_DAY: Final = 250
+    INVALID_VERSION: Final = 260
+    INVALID_QUARANTINE: Final = 270
+    TOO_MANY_PENDING: Final = 280
+    LEVELS_FULL: Final = 290
+    SUM_AT_BOUND: Final = 300
+    WOULD_TRADE: Final = 310
+    INSUFFICIENT_FUNDS: Final = 320
+
+
+class CancelReason:
+    """core.reasons.CancelReason."""
+
+    REQUESTED: Final = 1
+    MASS_CANCEL: Final = 2
+    IMMEDIATE_OR_CANCEL: Final = 3
+    FILL_OR_KILL: Final = 4
+    INSUFFICIENT_FUNDS: Final = 5
+    MATCH_LIMIT: Final = 6
+    REPLACED_BELOW_EXECUTED: Final = 7

@@ -1,0 +1,182 @@
+"""The deterministic engine: applies rows of commands in order and returns rows of events.
+
+`apply` is the whole interface to the hot path. It reads commands where they lie in a sealed batch and never keeps the
+batch; it knows no batch structure, so any cutting of the same rows into batches gives the same events and state.
+"""
+
+from __future__ import annotations
+
+from librt.strings import read_i64_le
+from mypy_extensions import i64
+
+from core.codes import CommandKind, EventKind, RejectReason, Role, TradingState
+from core.control import Control
+from core.kinds import C6, C7, C8, C9, C10, INBOUND, KIND, ROW_SIZE, SEQUENCE, SESSION, TIME
+from core.limits import SUM_MAX
+from core.session import Session, content_hash
+
+
+class Engine(Control):
+    """A venue. Not to be used after `apply` has raised: rebuild it from a snapshot and the journal."""
+
+    def apply(self, batch: bytes, begin: i64, end: i64) -> bytes:
+        """Apply the command rows from `begin` to `end` (byte offsets) and return the event rows.
+
+        AssertionError if a row is out of order; anything raised means a bug of ours, and the state is lost then.
+        """
+        out = self.out
+        out.truncate(0)
+        at = begin
+        while at < end:
+            self._take(batch, at)
+            self._dispatch(batch, at)
+            at += ROW_SIZE
+        return out.getvalue()
+
+    def apply_quarantined(self, batch: bytes, at: i64, quarantine: bytes, quarantine_at: i64) -> bytes:
+        """Replace the row at this offset by the halt that its Quarantine row stands for, and return the event rows."""
+        self.out.truncate(0)
+        self._take(batch, at)
+        named = read_i64_le(quarantine, quarantine_at + C8)
+        if read_i64_le(quarantine, quarantine_at + KIND) != CommandKind.QUARANTINE or named != self.sequence:
+            raise AssertionError(f"row {self.sequence} is not the one that its quarantine names")
+        self._halt(batch, at, read_i64_le(quarantine, quarantine_at + C9), read_i64_le(quarantine, quarantine_at + C10))
+        self.quarantined.append(self.sequence)
+        return self.out.getvalue()
+
+    def _take(self, row: bytes, at: i64) -> None:
+        """The row is next: number and time go forward."""
+        sequence = read_i64_le(row, at + SEQUENCE)
+        time = read_i64_le(row, at + TIME)
+        if sequence != self.sequence + 1 or not self.now < time <= SUM_MAX:
+            raise AssertionError(f"row {sequence} at {time} does not follow row {self.sequence} at {self.now}")
+        self.sequence = sequence
+        self.now = time
+
+    def _dispatch(self, row: bytes, at: i64) -> None:
+        """Check session and inbound number, run the command, remember the answer."""
+        number = read_i64_le(row, at + SESSION)
+        inbound = read_i64_le(row, at + INBOUND)
+        session = self.session(number)
+        self.command = read_i64_le(row, at + KIND)
+        self.inbound = inbound
+        if session is None:
+            self._out_of_sequence(RejectReason.UNKNOWN_SESSION, row, at)
+            return
+        self.requester = session
+        if number == 0:
+            self._venue_command(row, at)
+            return
+        if inbound != session.inbound + 1:
+            self._repeat(session, row, at)
+            return
+        before = session.outbound
+        self._run(row, at)
+        session.remember(content_hash(row, at), before + 1, session.outbound - before)
+
+    def _venue_command(self, row: bytes, at: i64) -> None:
+        if self.inbound != 0:
+            if not self.control_inbound < self.inbound <= SUM_MAX:
+                self._out_of_sequence(RejectReason.INBOUND_TOO_OLD, row, at)
+                return
+            self.control_inbound = self.inbound
+        self._run(row, at)
+
+    def _repeat(self, session: Session, row: bytes, at: i64) -> None:
+        """Not the next inbound number: a gap, a repeat, or a conflict; nothing is consumed."""
+        inbound = self.inbound
+        if inbound > session.inbound:
+            self._out_of_sequence(RejectReason.INBOUND_GAP, row, at)
+        elif inbound < 1 or not session.remembers(inbound):
+            self._out_of_sequence(RejectReason.INBOUND_TOO_OLD, row, at)
+        elif session.content(inbound) != content_hash(row, at):
+            self._out_of_sequence(RejectReason.INBOUND_CONFLICT, row, at)
+        else:
+            first = session.first(inbound)
+            self.unsequenced(EventKind.REPEATED, session.number, inbound, 0, first, session.count(inbound), 0, 0)
+
+    def _out_of_sequence(self, reason: i64, row: bytes, at: i64) -> None:
+        self.unsequenced(
+            EventKind.REJECTED, read_i64_le(row, at + SESSION), read_i64_le(row, at + C6), read_i64_le(row, at + C7),
+            read_i64_le(row, at + C8), self.command, self.inbound, reason,
+        )  # fmt: skip
+
+    def _run(self, row: bytes, at: i64) -> None:
+        kind = self.command
+        if kind == CommandKind.ENTER_ORDER:
+            self.enter_order(row, at)
+        elif kind == CommandKind.CANCEL_ORDER:
+            self.cancel_order(row, at)
+        elif kind == CommandKind.REPLACE_ORDER:
+            self.replace_order(row, at)
+        elif kind == CommandKind.REDUCE_ORDER:
+            self.reduce_order(row, at)
+        elif kind == CommandKind.MASS_CANCEL:
+            self.mass_cancel(row, at)
+        elif not CommandKind.DEFINE_CURRENCY <= kind <= CommandKind.QUARANTINE:
+            self.reject(RejectReason.MALFORMED, 0, 0, 0)
+        elif self.requester.role != Role.OPERATOR:
+            self.reject(RejectReason.NOT_AN_OPERATOR, 0, 0, 0)
+        else:
+            self._control(kind, row, at)
+
+    def _control(self, kind: i64, row: bytes, at: i64) -> None:
+        if kind == CommandKind.DEFINE_CURRENCY:
+            self.define_currency(row, at)
+        elif kind == CommandKind.DEFINE_INSTRUMENT:
+            self.define_instrument(row, at)
+        elif kind == CommandKind.OPEN_ACCOUNT:
+            self.open_account(row, at)
+        elif kind == CommandKind.DEPOSIT:
+            self.deposit(row, at)
+        elif kind == CommandKind.WITHDRAW:
+            self.withdraw(row, at)
+        elif kind == CommandKind.GRANT_SESSION:
+            self.grant_session(row, at)
+        elif kind == CommandKind.SET_TRADING_STATE:
+            self.set_trading_state(row, at)
+        elif kind == CommandKind.ADVANCE_TIME:
+            self.advance_time(row, at)
+        elif kind == CommandKind.END_OF_DAY:
+            self.end_of_day(row, at)
+        elif kind == CommandKind.UPGRADE:
+            self.upgrade(row, at)
+        else:
+            self.quarantine(row, at)
+
+    def _halt(self, row: bytes, at: i64, timer_time: i64, timer_order: i64) -> None:
+        """What a quarantined row does: consume its inbound number, answer, and halt what it names."""
+        self.command = read_i64_le(row, at + KIND)
+        self.inbound = read_i64_le(row, at + INBOUND)
+        instrument = read_i64_le(row, at + C6)
+        account = read_i64_le(row, at + C7)
+        session = self.session(read_i64_le(row, at + SESSION))
+        if session is not None and session.number != 0 and self.inbound == session.inbound + 1:
+            self.requester = session
+            before = session.outbound
+            self.reject(RejectReason.QUARANTINED, instrument, account, read_i64_le(row, at + C8))
+            session.remember(content_hash(row, at), before + 1, session.outbound - before)
+        if self.command == CommandKind.ADVANCE_TIME:
+            instrument = self._drop_timer(timer_time, timer_order)
+            account = 0
+        if self.instrument(instrument) is None:
+            instrument = 0
+        if instrument != 0 or self.account(account) is None:
+            account = 0
+        named = instrument | account
+        self.row(EventKind.QUARANTINED, None, 0, instrument, account, self.command, 0, 0, timer_order, 0, 0, 0, 0)
+        if named != 0:
+            self.change_state(None, instrument, account, TradingState.HALTED)
+        elif self.state == TradingState.OPEN:
+            self.change_state(None, 0, 0, TradingState.CANCEL_ONLY)
+
+    def _drop_timer(self, timer_time: i64, timer_order: i64) -> i64:
+        """Drop the timer that raised, or else the first pending mass operation; returns the instrument to halt, or 0."""
+        self.dropped += 1
+        order = self.timers.get((timer_time, timer_order))
+        if order is not None:
+            self.stop_timer(order)
+            number: i64 = order.instrument.number
+            return number
+        self.drop_todo()
+        return 0

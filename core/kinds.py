@@ -1,0 +1,185 @@
+"""Numbers that stand in rows: kinds, column offsets, flag bits. They never change once a journal holds them.
+
+A row is sixteen little-endian 64-bit integers. The offsets below are in bytes from the start of the row, for the
+columns that rows of many kinds share; `core/messages.py` names every column of every kind.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+COLUMNS: Final = 16
+ROW_SIZE: Final = 128
+"""Bytes of one row."""
+
+# Columns of every row.
+KIND: Final = 0
+SEQUENCE: Final = 8
+TIME: Final = 16
+SESSION: Final = 24
+# Of every command.
+INBOUND: Final = 32
+FLAGS: Final = 40
+# By place, for columns that differ by kind.
+C6: Final = 48
+C7: Final = 56
+C8: Final = 64
+C9: Final = 72
+C10: Final = 80
+C11: Final = 88
+C12: Final = 96
+C13: Final = 104
+C14: Final = 112
+C15: Final = 120
+# Of every event.
+OUTBOUND: Final = 32
+DROP_COPY: Final = 112
+MARKET_DATA: Final = 120
+
+
+class CommandKind(IntEnum):
+    """Column 0 of a command, 1 to 255; in the order of docs/commands.md."""
+
+    DEFINE_CURRENCY = 1
+    DEFINE_INSTRUMENT = 2
+    OPEN_ACCOUNT = 3
+    DEPOSIT = 4
+    WITHDRAW = 5
+    GRANT_SESSION = 6
+    SET_TRADING_STATE = 7
+    ADVANCE_TIME = 8
+    END_OF_DAY = 9
+    UPGRADE = 10
+    QUARANTINE = 11
+    ENTER_ORDER = 32
+    REPLACE_ORDER = 33
+    REDUCE_ORDER = 34
+    CANCEL_ORDER = 35
+    MASS_CANCEL = 36
+
+
+class EventKind(IntEnum):
+    """Column 0 of an event, 256 to 511; in the order of docs/events.md."""
+
+    CURRENCY_DEFINED = 256
+    INSTRUMENT_DEFINED = 257
+    ACCOUNT_OPENED = 258
+    BALANCE_CHANGED = 259
+    SESSION_GRANTED = 260
+    TRADING_STATE_CHANGED = 261
+    DAY_ENDED = 262
+    UPGRADED = 263
+    QUARANTINED = 264
+    REPEATED = 265
+    ACKNOWLEDGED = 266
+    ACCEPTED = 288
+    REJECTED = 289
+    EXECUTED = 290
+    SETTLED = 291
+    REPLACED = 292
+    REDUCED = 293
+    CANCELED = 294
+    EXPIRED = 295
+    RESTED = 296
+    MASS_CANCELED = 297
+
+
+class StateKind(IntEnum):
+    """Column 0 of a row of state (snapshots and state batches), 512 to 767; in their order in a snapshot."""
+
+    ENGINE = 512
+    CURRENCY = 513
+    INSTRUMENT = 514
+    FIRM = 515
+    ACCOUNT = 516
+    BALANCE = 517
+    SESSION = 518
+    GRANT = 519
+    ANSWERS = 520
+    ORDER = 521
+    TODO = 522
+    QUARANTINED = 523
+    DIGEST = 540
+    END = 541
+
+
+class Side(IntEnum):
+    """FIX 54, but from zero: it is bit 0 of the flags."""
+
+    BUY = 0
+    SELL = 1
+
+
+class OrderType(IntEnum):
+    """Numbers of FIX 40 where it has a digit."""
+
+    MARKET = 1
+    LIMIT = 2
+
+
+class TimeInForce(IntEnum):
+    """Numbers of FIX 59."""
+
+    DAY = 0
+    GTC = 1
+    IOC = 3
+    FOK = 4
+    GTD = 6
+
+
+class TradingState(IntEnum):
+    """Of the venue, an instrument or an account."""
+
+    OPEN = 1
+    CANCEL_ONLY = 2
+    HALTED = 3
+
+
+class Rounding(IntEnum):
+    """How `price x quantity x multiplier / divisor` becomes a whole amount, per match, the same for both sides."""
+
+    DOWN = 0
+    UP = 1
+
+
+class Role(IntEnum):
+    """What GrantSession grants."""
+
+    TRADER = 1
+    OPERATOR = 2
+
+
+# Flags of EnterOrder, in its column 5 and again in Accepted and Replaced.
+SIDE_MASK: Final = 0x1
+TYPE_SHIFT: Final = 1
+TYPE_MASK: Final = 0xF
+TIME_IN_FORCE_SHIFT: Final = 5
+TIME_IN_FORCE_MASK: Final = 0xF
+POST_ONLY: Final = 0x200
+ENTER_FLAGS: Final = 0x3FF
+"""The bits that EnterOrder may set today; docs/commands.md (Drafts) says what the next ones will mean."""
+
+# Flags of ReplaceOrder.
+REENTER: Final = 0x1
+"""Cancel and enter again: the quantity is what is open afterwards, and the order goes to the back of its queue."""
+
+# Flags of MassCancel: the side, 0 for both.
+ONLY_BUYS: Final = 1
+ONLY_SELLS: Final = 2
+
+# Flags of DefineInstrument.
+PRICE_DECIMALS_SHIFT: Final = 0
+QUANTITY_DECIMALS_SHIFT: Final = 8
+DECIMALS_MASK: Final = 0xFF
+ROUNDING_SHIFT: Final = 16
+ROUNDING_MASK: Final = 0xFF
+INSTRUMENT_FLAGS: Final = 0xFFFFFF
+
+# Flags that only events carry.
+RESTING: Final = 0x100000000
+"""The order stands in the book with the row's leaves quantity, behind all others at its price."""
+REMOVED: Final = 0x200000000
+"""Liquidity: this side of the match was the incoming one (FIX 851 = 2); without it, ADDED."""
+KEPT_PLACE: Final = 0x400000000
+"""The replaced order kept its place in the queue."""
+PENDING: Final = 0x800000000
+"""More of the mass operation follows in later rows."""

@@ -1,0 +1,52 @@
+"""Every bound of the exchange, in one place. All amounts are integers; see docs/terms.md, Numbers.
+
+They are written as literals because those compile to constants, and expressions do not.
+
+Compiled `i64` wraps silently and interpreted `int` grows, so each arithmetic site of `core` stays below
+these bounds by a check made before the change; tests/core/test_bounds.py drives each site to its bound.
+"""
+
+from typing import Final
+
+SUM_MAX: Final = 0x3FFFFFFFFFFFFFFF
+"""Largest stored sum (balance, reservation, level total, fee pool), sequence number, time and order number."""
+
+PRICE_MAX: Final = 0xFFFFFFFFFF
+"""Largest price, in ticks of the instrument; the smallest is 1."""
+
+QUANTITY_MAX: Final = 0xFFFFFFFFFF
+"""Largest quantity, in lots of the instrument; the smallest is 1."""
+
+NEVER: Final = 0x7FFFFFFFFFFFFFFF
+"""Expiry of a good-till-cancel order: later than any time."""
+
+DAY_BASE: Final = 0x4000000000000000
+"""DAY orders carry `DAY_BASE + day count` as their expiry, which lies beyond every time."""
+
+LEVELS_MAX: Final = 65_536
+"""Price levels on one side of one book: bounds the worst insertion to half a megabyte moved."""
+
+MATCHES_MAX: Final = 65_536
+"""Resting orders that one incoming order may meet; what is left of it then is canceled (MATCH_LIMIT)."""
+
+STEPS_MAX: Final = 1_024
+"""K: orders or accounts that timers and mass operations may visit per row; the rest is left as a to-do."""
+
+TODOS_MAX: Final = 1_024
+"""Mass operations that may be pending at one time."""
+
+RING_SIZE: Final = 4_096
+"""Answered commands that a session remembers; a power of two."""
+
+INSTRUMENT_NUMBER_MAX: Final = 65_535
+CURRENCY_NUMBER_MAX: Final = 65_535
+FIRM_NUMBER_MAX: Final = 65_535
+ACCOUNT_NUMBER_MAX: Final = 0xFFFFF
+SESSION_NUMBER_MAX: Final = 0xFFFFF
+"""Numbers of instruments, currencies, firms, accounts and sessions run from 1; tables are lists, indexed by number."""
+
+SCALE_MAX: Final = 18
+"""Largest number of displayed decimals of a price, a quantity or an amount."""
+
+FEE_SCALE: Final = 1_000_000
+"""Fee rates are in millionths of the notional (100 = one basis point), from -FEE_SCALE to FEE_SCALE."""

@@ -1,0 +1,157 @@
+"""Writing event rows: one method per kind of event about orders, and the numbers that go with each.
+
+Every event goes to at most one session (outbound number), one firm (drop copy number) and one instrument's market data
+(market data number); 0 means that it does not.
+"""
+
+from __future__ import annotations
+
+from librt.strings import BytesWriter, write_i64_le
+from mypy_extensions import i64
+
+from core.codes import EventKind
+from core.book import Order
+from core.kinds import REMOVED, RESTING
+from core.ledger import Account
+from core.session import Session
+from core.state import State
+
+
+class Reports(State):
+    """The state, and the events of the rows that are being applied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = BytesWriter()
+        # What the current row says of itself.
+        self.requester: Session = self.venue
+        self.command: i64 = 0
+        self.inbound: i64 = 0
+
+    def row(
+        self, kind: i64, session: Session | None, flags: i64,
+        c6: i64, c7: i64, c8: i64, c9: i64, c10: i64, c11: i64, c12: i64, c13: i64, drop_copy: i64, market_data: i64,
+    ) -> None:  # fmt: skip
+        """Write an event row; it takes the next outbound number of the session it is told, unless that is the venue."""
+        number: i64 = 0
+        outbound: i64 = 0
+        if session is not None and session.number != 0:
+            number = session.number
+            outbound = session.outbound + 1
+            session.outbound = outbound
+        out = self.out
+        write_i64_le(out, kind)
+        write_i64_le(out, self.sequence)
+        write_i64_le(out, self.now)
+        write_i64_le(out, number)
+        write_i64_le(out, outbound)
+        write_i64_le(out, flags)
+        write_i64_le(out, c6)
+        write_i64_le(out, c7)
+        write_i64_le(out, c8)
+        write_i64_le(out, c9)
+        write_i64_le(out, c10)
+        write_i64_le(out, c11)
+        write_i64_le(out, c12)
+        write_i64_le(out, c13)
+        write_i64_le(out, drop_copy)
+        write_i64_le(out, market_data)
+
+    def unsequenced(self, kind: i64, session: i64, c6: i64, c7: i64, c8: i64, c9: i64, c10: i64, c13: i64) -> None:
+        """Write an event that names a session without being part of its sequence (outbound number 0)."""
+        out = self.out
+        write_i64_le(out, kind)
+        write_i64_le(out, self.sequence)
+        write_i64_le(out, self.now)
+        write_i64_le(out, session)
+        write_i64_le(out, 0)
+        write_i64_le(out, 0)
+        write_i64_le(out, c6)
+        write_i64_le(out, c7)
+        write_i64_le(out, c8)
+        write_i64_le(out, c9)
+        write_i64_le(out, c10)
+        write_i64_le(out, 0)
+        write_i64_le(out, 0)
+        write_i64_le(out, c13)
+        write_i64_le(out, 0)
+        write_i64_le(out, 0)
+
+    def reject(self, reason: i64, instrument: i64, account: i64, client: i64) -> None:
+        """Refuse the current command."""
+        drop_copy: i64 = 0
+        known = self.account(account)
+        if known is not None:
+            drop_copy = known.firm.next_drop_copy()
+        self.row(
+            EventKind.REJECTED, self.requester, 0, instrument, account, client, self.command, self.inbound, 0, 0, reason,
+            drop_copy, 0,
+        )  # fmt: skip
+
+    def about(self, kind: i64, order: Order, flags: i64, quantity: i64, leaves: i64, extra: i64, told: bool) -> None:
+        """Write an event about an order to its session and firm, and to market data if the book shows it (`told`)."""
+        instrument = order.instrument
+        account = order.account
+        market_data: i64 = 0
+        if told:
+            market_data = instrument.next_market_data()
+        self.row(
+            kind, order.session, flags, instrument.number, account.number, order.client_order_id, order.price,
+            quantity, order.number, leaves, extra,
+            account.firm.next_drop_copy(), market_data,
+        )  # fmt: skip
+
+    def accepted(self, order: Order, resting: bool) -> None:
+        """The order has entered."""
+        flags = order.flags | RESTING if resting else order.flags
+        self.about(EventKind.ACCEPTED, order, flags, order.leaves, order.leaves, order.expires, resting)
+
+    def rested(self, order: Order) -> None:
+        """What is left of an order stands in the book: told to market data alone."""
+        instrument = order.instrument
+        self.row(
+            EventKind.RESTED, None, order.flags | RESTING, instrument.number, order.account.number,
+            order.client_order_id, order.price, order.leaves, order.number, order.leaves, 0,
+            0, instrument.next_market_data(),
+        )  # fmt: skip
+
+    def replaced(self, order: Order, flags: i64, original: i64) -> None:
+        """The order has new terms; `flags` may hold RESTING or KEPT_PLACE with it."""
+        total = order.executed + order.leaves
+        self.about(EventKind.REPLACED, order, order.flags | flags, total, order.leaves, original, True)
+
+    def executed(self, order: Order, flags: i64, price: i64, quantity: i64) -> None:
+        """One side of a match at this price; market data is told with the resting side."""
+        instrument = order.instrument
+        account = order.account
+        market_data: i64 = 0
+        if flags & REMOVED == 0:
+            market_data = instrument.next_market_data()
+        self.row(
+            EventKind.EXECUTED, order.session, flags, instrument.number, account.number, order.client_order_id, price,
+            quantity, order.number, order.leaves, self.match_numbers,
+            account.firm.next_drop_copy(), market_data,
+        )  # fmt: skip
+
+    def settled(self, buyer: Order, seller: Order, base: i64, quote: i64, buyer_fee: i64, seller_fee: i64) -> None:
+        """What a match moved: told to both firms, to each its own side."""
+        bought_by = buyer.account
+        sold_by = seller.account
+        self.row(
+            EventKind.SETTLED, None, 0, buyer.instrument.number, bought_by.number, sold_by.number, base, quote,
+            buyer_fee, seller_fee, self.match_numbers,
+            bought_by.firm.next_drop_copy(), sold_by.firm.next_drop_copy(),
+        )  # fmt: skip
+
+    def acknowledged(self, order: Order) -> None:
+        """Tell the asking session what it did to an order whose reports go to another one."""
+        if order.session is not self.requester:
+            self.row(
+                EventKind.ACKNOWLEDGED, self.requester, 0, order.instrument.number, order.account.number,
+                order.client_order_id, self.command, self.inbound, order.number, 0, 0, 0, 0,
+            )  # fmt: skip
+
+    def control(self, kind: i64, c6: i64, c7: i64, c8: i64, c9: i64, c10: i64, c11: i64, firm: Account | None) -> None:
+        """Answer a control command of few columns."""
+        drop_copy = firm.firm.next_drop_copy() if firm is not None else 0
+        self.row(kind, self.requester, 0, c6, c7, c8, c9, c10, c11, 0, 0, drop_copy, 0)

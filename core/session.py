@@ -1,0 +1,103 @@
+"""A session: the numbers of what it sent and was told, and the ring of its last answered commands.
+
+With these in the state of the engine, every replica recognises a repeated command and gives the first answer again.
+"""
+
+from __future__ import annotations
+
+from librt.strings import read_i64_le
+from librt.vecs import append, vec
+from mypy_extensions import i64
+
+from core.codes import Role
+from core.kinds import C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, FLAGS, INBOUND, KIND
+from core.ledger import Account
+from core.limits import RING_SIZE
+
+
+class Session:
+    """`inbound` is the last command consumed, `outbound` the last event told; the ring stands at inbound % RING_SIZE."""
+
+    __slots__ = ("account", "accounts", "counts", "firsts", "hashes", "inbound", "number", "outbound", "role")
+
+    def __init__(self, number: i64) -> None:
+        self.number = number
+        self.role: i64 = Role.TRADER
+        self.inbound: i64 = 0
+        self.outbound: i64 = 0
+        self.account: Account | None = None
+        self.accounts: dict[i64, Account] = {}
+        self.hashes: vec[i64] = vec[i64]()
+        self.firsts: vec[i64] = vec[i64]()
+        self.counts: vec[i64] = vec[i64]()
+
+    def grant(self, account: Account) -> None:
+        """Let the session act for an account."""
+        self.accounts[account.number] = account
+        if self.account is None:
+            self.account = account
+
+    def acts_for(self, account: Account) -> bool:
+        """Whether the session may act for an account; the first account granted is found without a look-up."""
+        return self.account is account or self.role == Role.OPERATOR or account.number in self.accounts
+
+    def remember(self, content: i64, first: i64, count: i64) -> None:
+        """Consume the next inbound number and keep what answered it."""
+        self.inbound += 1
+        self.restore_answer(self.inbound, content, first, count)
+
+    def restore_answer(self, inbound: i64, content: i64, first: i64, count: i64) -> None:
+        """Put an answer into the ring."""
+        at = inbound & (RING_SIZE - 1)
+        if at >= len(self.hashes):
+            self._lengthen(at)
+        self.hashes[at] = content
+        self.firsts[at] = first
+        self.counts[at] = count
+
+    def _lengthen(self, at: i64) -> None:
+        while len(self.hashes) <= at:
+            self.hashes = append(self.hashes, 0)
+            self.firsts = append(self.firsts, 0)
+            self.counts = append(self.counts, 0)
+
+    def remembers(self, inbound: i64) -> bool:
+        """Whether the answer to this number is still kept."""
+        return self.inbound - RING_SIZE < inbound <= self.inbound
+
+    def content(self, inbound: i64) -> i64:
+        """The content hash of a number that is still kept."""
+        return self.hashes[inbound & (RING_SIZE - 1)]
+
+    def first(self, inbound: i64) -> i64:
+        """The first outbound number that answered a number that is still kept."""
+        return self.firsts[inbound & (RING_SIZE - 1)]
+
+    def count(self, inbound: i64) -> i64:
+        """How many outbound numbers answered a number that is still kept."""
+        return self.counts[inbound & (RING_SIZE - 1)]
+
+
+def content_hash(row: bytes, at: i64) -> i64:
+    """62 bits over every column of a command but sequence number, time and session.
+
+    A sum of columns times odd constants (multilinear hashing, Lemire and Kaser 2013, with fixed keys): rows that differ
+    in one column always differ in it, unless by a multiple of 2^62. It tells a client's honest repeat from its mistake
+    and guards nobody against anybody. The product wraps modulo 2^64 compiled and grows interpreted; the low 62 bits agree.
+    """
+    total = (
+        read_i64_le(row, at + KIND) * 0x1E3779B97F4A7C15
+        + read_i64_le(row, at + INBOUND) * 0x3F58476D1CE4E5B9
+        + read_i64_le(row, at + FLAGS) * 0x14D049BB133111EB
+        + read_i64_le(row, at + C6) * 0x2545F4914F6CDD1D
+        + read_i64_le(row, at + C7) * 0x0D1342543DE82EF5
+        + read_i64_le(row, at + C8) * 0x369DEA0F31A53F85
+        + read_i64_le(row, at + C9) * 0x11A3E0C5B5A2D8AB
+        + read_i64_le(row, at + C10) * 0x2B8F5C2E1D7A4F13
+        + read_i64_le(row, at + C11) * 0x1C69B3F74AC4AE35
+        + read_i64_le(row, at + C12) * 0x27D4EB2F165667C5
+        + read_i64_le(row, at + C13) * 0x1F123BB5A7C65D0F
+        + read_i64_le(row, at + C14) * 0x3A5BD39E8CB4F017
+        + read_i64_le(row, at + C15) * 0x106689D45497FDB5
+    )
+    return total & 0x3FFFFFFFFFFFFFFF

@@ -1,0 +1,130 @@
+"""Everything the engine knows: tables by number, counters, the clock, timers and pending mass operations."""
+
+from __future__ import annotations
+
+from typing import Final, TypeVar
+
+from mypy_extensions import i64
+from sortedcontainers import SortedDict
+
+from core.codes import Role, TradingState
+from core.book import Order
+from core.instrument import Instrument
+from core.ledger import Account, Currency, Firm
+from core.limits import DAY_BASE, NEVER, SUM_MAX
+from core.session import Session
+
+SEMANTICS: Final = 1
+"""The version of the rules that this engine applies; every batch names the one it was written under."""
+
+
+Entry = TypeVar("Entry")
+
+
+class Todo:
+    """A mass operation that goes on in AdvanceTime rows: a MassCancel, or an EndOfDay (`command` says which)."""
+
+    __slots__ = ("account", "command", "count", "inbound", "instrument", "last_order", "sequence", "session", "side")
+
+    def __init__(self, command: i64, sequence: i64, session: Session, last_order: i64) -> None:
+        self.command = command
+        self.sequence = sequence
+        self.session = session
+        self.last_order = last_order
+        self.inbound: i64 = 0
+        self.instrument: i64 = 0
+        self.account: i64 = 0
+        self.side: i64 = 0
+        self.count: i64 = 0
+
+
+class State:
+    """The state of a venue. Tables are lists indexed by number, with None where nothing stands."""
+
+    def __init__(self) -> None:
+        self.sequence: i64 = 0
+        self.now: i64 = 0
+        self.semantics: i64 = SEMANTICS
+        self.next_semantics: i64 = SEMANTICS
+        self.state: i64 = TradingState.OPEN
+        self.day: i64 = 0
+        self.days: i64 = 0
+        self.day_mark: i64 = DAY_BASE
+        self.order_numbers: i64 = 0
+        self.match_numbers: i64 = 0
+        self.control_inbound: i64 = 0
+        # Rows that were replaced by a halt and whose Quarantine row has not come yet.
+        self.quarantined: list[i64] = []
+        # Timers and mass operations that a quarantine dropped: while not 0, any book may hold orders that are over.
+        self.dropped: i64 = 0
+        self.currencies: list[Currency | None] = []
+        self.instruments: list[Instrument | None] = []
+        self.firms: list[Firm | None] = []
+        self.accounts: list[Account | None] = []
+        venue = Session(0)
+        venue.role = Role.OPERATOR
+        self.venue = venue
+        self.sessions: list[Session | None] = [venue]
+        # GTD orders by (expiry, order number).
+        self.timers: SortedDict[tuple[int, int], Order] = SortedDict()
+        # The timer that is running: names it if it raises.
+        self.timer: Order | None = None
+        # Pending mass operations, oldest first; the cursor is where the oldest one goes on.
+        self.todos: list[Todo] = []
+        self.todo_account: i64 = 0
+        self.todo_order: Order | None = None
+
+    def currency(self, number: i64) -> Currency | None:
+        """The currency of this number."""
+        table = self.currencies
+        return table[number] if 0 < number < len(table) else None
+
+    def instrument(self, number: i64) -> Instrument | None:
+        """The instrument of this number."""
+        table = self.instruments
+        return table[number] if 0 < number < len(table) else None
+
+    def firm(self, number: i64) -> Firm | None:
+        """The firm of this number."""
+        table = self.firms
+        return table[number] if 0 < number < len(table) else None
+
+    def account(self, number: i64) -> Account | None:
+        """The account of this number."""
+        table = self.accounts
+        return table[number] if 0 < number < len(table) else None
+
+    def session(self, number: i64) -> Session | None:
+        """The session of this number; 0 is the venue itself."""
+        table = self.sessions
+        return table[number] if 0 <= number < len(table) else None
+
+    def due(self) -> i64:
+        """When the engine next wants an AdvanceTime row, in ns since 1970: 0 for at once, NEVER for not at all."""
+        if self.todos:
+            return 0
+        if self.timers:
+            first: i64 = self.timers.peekitem(0)[0][0]
+            return first
+        return NEVER
+
+    def is_over(self, order: Order) -> bool:
+        """Whether an order's time is over, so that it never trades again, told or not."""
+        expires = order.expires
+        return expires <= self.now or DAY_BASE <= expires < self.day_mark
+
+    def any_over(self) -> bool:
+        """Whether orders may stand in a book whose time is over."""
+        return self.dropped != 0 or bool(self.todos) or self.due() <= self.now
+
+
+def put(table: list[Entry | None], number: i64, entry: Entry) -> None:
+    """Set an entry of a table, which grows as needed."""
+    while len(table) <= number:
+        table.append(None)
+    table[number] = entry
+
+
+def fits(total: i64, more: i64) -> bool:
+    """Whether `more` can be added to a stored sum; both are at most SUM_MAX."""
+    return more <= SUM_MAX - total

@@ -1,0 +1,11 @@
+"""What a replica finds wrong, beyond what the journal itself finds."""
+
+from journal.errors import JournalError
+
+
+class EventsDiffer(JournalError):
+    """This engine's events up to a row are not those of the engine that sealed the journal."""
+
+    def __init__(self, sequence: int, where: str) -> None:
+        super().__init__(f"events up to row {sequence} differ from what {where} says of them")
+        self.sequence = sequence

@@ -1,0 +1,121 @@
+"""The sequencer: number, stamp, seal, commit; then apply; then answer. In this order, in one thread.
+
+No event leaves `submit` before its batch is durable, and none of a batch before the whole batch has been applied.
+"""
+
+import struct
+
+from core.kinds import ROW_SIZE, TIME
+from core.machine import Machine
+from core.messages import Quarantine
+from core.rows import to_row
+from core.stamp import stamp
+from core.state import SEMANTICS
+from journal import snapshots
+from journal.batch import HEADER_SIZE, seal
+from journal.directory import JournalDirectory
+from journal.event_store import EventStore
+from journal.journal import RollingJournal
+from journal.order import seal_closing
+from replicas.replay import apply, recover
+
+_TIME = struct.Struct("<q")
+_INDETERMINATE = (MemoryError, RecursionError)
+"""Failures of the machine we run on, never taken for what a command does."""
+
+
+class Sequencer:
+    """The writer of a journal. After any JournalError it is dead: recover from the journal."""
+
+    def __init__(
+        self, journal: RollingJournal, machine: Machine, *, epoch: int | None = None, events: EventStore | None = None
+    ) -> None:
+        """Write on behind a journal whose last row the machine has applied. `events`, if given, keeps every event row."""
+        self.journal = journal
+        self.machine = machine
+        self.events = events
+        self.epoch = journal.head().epoch if epoch is None else epoch
+        self._time = 0
+
+    def submit(self, rows: bytes, now: int) -> bytes:
+        """Make wire rows durable as one batch, then apply them; returns the event rows they caused.
+
+        `now` is in ns since 1970 and stands in every row that brings no time of its own. JournalError: nothing of this
+        batch is acknowledged.
+        """
+        value = self._commit(rows, now)
+        first = self.machine.engine.sequence + 1
+        events = self._apply(value)
+        if self.events is not None and self.machine.engine.sequence >= first:
+            self.events.append(first, self.machine.engine.sequence, events)
+        return events
+
+    def close_batch(self) -> None:
+        """Seal a closing batch, so that the digest covers the last row; call it on a clean stop. Harmless when repeated."""
+        if not self.journal.closed():
+            engine = self.machine.engine
+            digest = self.machine.digest.value()
+            closing = seal_closing(
+                self.journal.head(), semantics=SEMANTICS, epoch=self.epoch, time=engine.now, digest=digest
+            )
+            self.journal.append(closing)
+
+    def snapshot(self, directory: JournalDirectory) -> None:
+        """Write a snapshot of the present state beside the journal, and drop old ones."""
+        header = directory.header_at(self.machine.engine.sequence)
+        if header is not None:
+            snapshots.write(directory.snapshots, self.machine.rows(), header)
+            snapshots.prune(directory.snapshots)
+
+    def roll(self, semantics: int = SEMANTICS) -> None:
+        """End the segment and begin the next one with the present state."""
+        self.journal.roll(self.machine.rows(), semantics=semantics, epoch=self.epoch)
+
+    def _commit(self, rows: bytes, now: int) -> bytes:
+        """Stamp, seal and append; durable on return."""
+        engine = self.machine.engine
+        head = self.journal.head()
+        stamped = stamp(rows, head.sequence, self._last_time(), now)
+        self._time = _TIME.unpack_from(stamped, len(stamped) - ROW_SIZE + TIME)[0]
+        value = seal(
+            stamped,
+            semantics=SEMANTICS,
+            epoch=self.epoch,
+            first=head.sequence + 1,
+            base_time=_TIME.unpack_from(stamped, TIME)[0],
+            applied=engine.sequence,
+            digest=self.machine.digest.value(),
+            previous=head.hash,
+        )
+        self.journal.append(value)
+        return value
+
+    def _last_time(self) -> int:
+        return max(self._time, self.machine.engine.now)
+
+    def _apply(self, value: bytes) -> bytes:
+        """Apply a batch; quarantine each row that makes the engine raise, and apply the batch around it."""
+        named: dict[int, bytes] = {}
+        before = self.machine.engine.sequence
+        pending = [value]
+        while True:
+            try:
+                return b"".join(self._apply_all(pending, named))
+            except _INDETERMINATE:
+                raise
+            except Exception:  # noqa: BLE001 - whatever a command makes the engine raise, it raises on every replica
+                row = self._name_the_row()
+                self.machine = recover(self.journal, upto=before)
+                pending.append(self._commit(row, self._time))
+                named[_TIME.unpack_from(row, 64)[0]] = pending[-1][HEADER_SIZE : HEADER_SIZE + ROW_SIZE]
+
+    def _apply_all(self, values: list[bytes], named: dict[int, bytes]) -> list[bytes]:
+        return [apply(self.machine, value, HEADER_SIZE, len(value), named) for value in values]
+
+    def _name_the_row(self) -> bytes:
+        """The Quarantine row that names the row being applied, and the timer if one was running."""
+        engine = self.machine.engine
+        timer = engine.timer
+        if timer is None:
+            return to_row(Quarantine(named=engine.sequence))
+        return to_row(Quarantine(named=engine.sequence, timer_time=timer.expires, timer_order=timer.number))

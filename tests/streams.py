@@ -1,0 +1,244 @@
+"""Random command streams, valid and invalid, weighted so that orders meet, are replaced, expire and are refused often."""
+
+import random
+import struct
+
+from core import messages as m
+from core.kinds import COLUMNS, POST_ONLY, REENTER, Role, Rounding, TradingState
+from core.kinds import OrderType as Type
+from core.kinds import TimeInForce as Tif
+from core.rows import pack_halves, to_row
+
+ROW = struct.Struct(f"<{COLUMNS}q")
+START = 1_700_000_000_000_000_000
+EXTREMES = [-(2**63), -(2**62), -1, 0, 1, 2, 3, 255, 65_536, 2**20, 2**31, 2**32, 2**40 - 1, 2**40, 2**62 - 1, 2**62, 2**63 - 1]
+
+SETUP = [
+    m.DefineCurrency(currency=1, symbol="USD", decimals=2),
+    m.DefineCurrency(currency=2, symbol="BTC", decimals=8),
+    m.DefineCurrency(currency=3, symbol="EUR", decimals=2),
+    m.DefineInstrument(
+        instrument=1, symbol="BTC/USD", currencies=pack_halves(2, 1), price_max=1_000, quantity_max=1_000,
+        fee_rates=pack_halves(1_000, 25_000),
+    ),
+    m.DefineInstrument(
+        flags=Rounding.UP << 16, instrument=2, symbol="EUR/USD", currencies=pack_halves(3, 1), multiplier=3, divisor=7,
+        lot_units=10, price_max=2**40 - 1, quantity_max=2**40 - 1, fee_rates=pack_halves(-300_000, 400_000),
+    ),
+    m.DefineInstrument(
+        instrument=3, symbol="BTC/EUR", currencies=pack_halves(2, 3), multiplier=2**20, divisor=3, lot_units=2**30,
+        price_max=2**40 - 1, quantity_max=2**30, fee_rates=pack_halves(1_000_000, -1_000_000),
+    ),
+    *(m.OpenAccount(account=a, firm=firm, name=f"account {a}") for a, firm in ((1, 7), (2, 7), (3, 8), (9, 9))),
+    *(m.Deposit(account=a, currency=c, amount=20_000) for a in (1, 2, 3, 9) for c in (1, 2, 3)),
+    m.Deposit(account=3, currency=3, amount=2**61),
+    m.Deposit(account=9, currency=2, amount=2**61),
+    *(m.GrantSession(account=a, grantee=s, role=Role.TRADER) for s, a in ((1, 1), (1, 2), (2, 3), (4, 9))),
+    m.GrantSession(grantee=3, role=Role.OPERATOR),
+]  # fmt: skip
+
+WEIGHTS = {
+    m.EnterOrder: 500, m.ReplaceOrder: 120, m.ReduceOrder: 40, m.CancelOrder: 60, m.MassCancel: 10, m.AdvanceTime: 40,
+    m.Deposit: 40, m.Withdraw: 12, m.SetTradingState: 10, m.EndOfDay: 4, m.DefineCurrency: 5, m.DefineInstrument: 8,
+    m.OpenAccount: 5, m.GrantSession: 5, m.Upgrade: 2, m.Quarantine: 2,
+}  # fmt: skip
+
+
+def flags(side, order_type=Type.LIMIT, tif=Tif.GTC, post_only=False):
+    """Column 5 of EnterOrder."""
+    return side | order_type << 1 | tif << 5 | POST_ONLY * post_only
+
+
+class Stream:
+    """Rows one after the other; looks at the model's state only to choose what is likely to be interesting."""
+
+    def __init__(self, seed, model):
+        self.rng, self.model = random.Random(seed), model
+        self.sequence, self.time = 0, START
+        self.kinds, self.weights = list(WEIGHTS), list(WEIGHTS.values())
+        self.sent = []
+        self.ids = 0
+
+    def stamp(self, row):
+        """The row as the sequencer passes it on."""
+        columns = list(ROW.unpack(row))
+        self.sequence += 1
+        self.time += self.rng.choice((1, 1, 10, 100))
+        columns[1:3] = self.sequence, self.time
+        return ROW.pack(*columns)
+
+    def setup(self):
+        """The rows that list the instruments and fund the accounts."""
+        return [self.stamp(to_row(command)) for command in SETUP]
+
+    def next(self):
+        """One more row: mostly a sensible command, sometimes one that is spoiled or was sent before."""
+        chance = self.rng.random()
+        if chance < 0.02 and self.sent:
+            return self.stamp(self.rng.choice(self.sent[-40:]))
+        columns = list(ROW.unpack(to_row(self.command())))
+        session = self.model.sessions.get(columns[3])
+        columns[4] = session.inbound + 1 if session else self.rng.choice((0, self.model.venue_inbound + 1))
+        if chance < 0.05:
+            columns[self.rng.randrange(3, COLUMNS)] = self.rng.choice(EXTREMES)
+        elif chance < 0.06:
+            columns[4] += self.rng.choice((-5_000, -3, -2, -1, 1, 2, 5_000))
+        elif chance < 0.065:
+            columns[0] = self.rng.choice((0, -1, 12, 37, 255, 256, 300, 520, 2**62))
+        row = ROW.pack(*columns)
+        if columns[3] and columns[4] > 0:
+            self.sent.append(row)
+        return self.stamp(row)
+
+    def command(self):
+        of = self.rng.choices(self.kinds, self.weights)[0]
+        name = of.__name__
+        return getattr(self, name)()
+
+    def sender(self, account):
+        """A session for the account: mostly one that may."""
+        if self.rng.random() < 0.02:
+            return self.rng.choice((0, 1, 2, 3, 4, 5, 77))
+        return {1: 1, 2: 1, 3: 2, 9: 4}.get(account, 3) if self.rng.random() < 0.9 else self.rng.choice((0, 3))
+
+    def venue(self):
+        return self.rng.choices((0, 3, 1), (60, 38, 2))[0]
+
+    def account(self):
+        return self.rng.choices((1, 2, 3, 9, 5), (30, 20, 30, 20, 1))[0]
+
+    def price(self, instrument):
+        if self.rng.random() < 0.02:
+            return self.rng.choice(EXTREMES)
+        return self.rng.randint(95, 105) if instrument != 3 else self.rng.randint(1, 9) * 2 ** self.rng.choice((0, 0, 20))
+
+    def quantity(self):
+        if self.rng.random() < 0.02:
+            return self.rng.choice(EXTREMES)
+        return self.rng.choice((1, 2, 3, 5, 7, 10, 20, 20, 50, 120))
+
+    def client_order_id(self):
+        self.ids += 1
+        return self.ids if self.rng.random() < 0.97 else self.rng.choice((-self.ids, 1, self.ids // 2))
+
+    def EnterOrder(self):  # noqa: N802
+        rng, account = self.rng, self.account()
+        instrument = rng.choices((1, 2, 3, 4), (50, 30, 20, 1))[0]
+        order_type = rng.choices((Type.LIMIT, Type.MARKET), (90, 10))[0]
+        tif = rng.choices(list(Tif), (20, 30, 10, 10, 30))[0]
+        if order_type == Type.MARKET and rng.random() < 0.95:
+            tif = rng.choice((Tif.IOC, Tif.FOK))
+        expires = self.time + rng.choice((0, 100, 300, 1_000, 5_000)) if (tif == Tif.GTD) != (rng.random() < 0.02) else 0
+        return m.EnterOrder(
+            session=self.sender(account),
+            flags=flags(rng.randrange(2), order_type, tif, rng.random() < 0.08),
+            instrument=instrument,
+            account=account,
+            client_order_id=self.client_order_id(),
+            price=self.price(instrument) if (order_type == Type.LIMIT) != (rng.random() < 0.01) else 0,
+            quantity=self.quantity(),
+            expires=expires,
+        )
+
+    def live(self):
+        """Some live order, or something like one."""
+        orders = self.model.orders
+        order = self.rng.choice(orders) if orders else None
+        if order is None or self.rng.random() < 0.04:
+            return self.rng.randint(1, 3), self.account(), self.client_order_id(), order
+        return order.instrument, order.account, order.client_order_id, order
+
+    def ReplaceOrder(self):  # noqa: N802
+        rng = self.rng
+        instrument, account, original, order = self.live()
+        quantity = self.quantity()
+        price = self.price(instrument)
+        if order and rng.random() < 0.6:
+            quantity = max(0, order.executed + order.leaves + rng.randint(-3, 3))
+        if order and rng.random() < 0.5:
+            price = order.price
+        gtd = order is not None and order.tif == Tif.GTD
+        return m.ReplaceOrder(
+            session=self.sender(account),
+            flags=REENTER if rng.random() < 0.15 else 0,
+            instrument=instrument,
+            account=account,
+            client_order_id=original if rng.random() < 0.6 else self.client_order_id(),
+            price=price,
+            quantity=quantity,
+            expires=rng.choice((0, self.time + 500, self.time)) if gtd != (rng.random() < 0.02) else 0,
+            original_client_order_id=original,
+        )
+
+    def ReduceOrder(self):  # noqa: N802
+        instrument, account, client_order_id, _ = self.live()
+        names = {"instrument": instrument, "account": account, "client_order_id": client_order_id}
+        return m.ReduceOrder(session=self.sender(account), quantity=self.quantity(), **names)
+
+    def CancelOrder(self):  # noqa: N802
+        instrument, account, client_order_id, _ = self.live()
+        names = {"instrument": instrument, "account": account, "client_order_id": client_order_id}
+        return m.CancelOrder(session=self.sender(account), **names)
+
+    def MassCancel(self):  # noqa: N802
+        account = self.rng.choice((0, 1, 2, 3, 9))
+        instrument = self.rng.choice((0, 0, 1, 2, 3, 4))
+        return m.MassCancel(session=self.sender(account), flags=self.rng.choice((0, 0, 1, 2)), instrument=instrument, account=account)
+
+    def AdvanceTime(self):  # noqa: N802
+        return m.AdvanceTime(session=self.venue())
+
+    def transfer(self):
+        amount = self.rng.choice((1, 100, 2_000, 5_000, 20_000, self.rng.choice(EXTREMES)))
+        return {"session": self.venue(), "account": self.account(), "currency": self.rng.choices((1, 2, 3, 4), (60, 20, 20, 1))[0], "amount": amount}
+
+    def Deposit(self):  # noqa: N802
+        return m.Deposit(**self.transfer())
+
+    def Withdraw(self):  # noqa: N802
+        return m.Withdraw(**self.transfer())
+
+    def SetTradingState(self):  # noqa: N802
+        rng = self.rng
+        halted = [("instrument", i) for i, s in self.model.instrument_states.items() if s > 1]
+        halted += [("account", a) for a, s in self.model.account_states.items() if s > 1]
+        halted += [("instrument", 0)] * (self.model.venue_state > 1)
+        if halted and rng.random() < 0.8:
+            return m.SetTradingState(session=self.venue(), state=TradingState.OPEN, **dict([rng.choice(halted)]))
+        place = rng.choice(({"instrument": rng.randint(0, 4)}, {"account": self.account()}, {"instrument": 1, "account": 1}))
+        return m.SetTradingState(session=self.venue(), state=rng.choice((1, 2, 3, 4)), **place)
+
+    def EndOfDay(self):  # noqa: N802
+        return m.EndOfDay(session=self.venue(), day=self.model.day + self.rng.choice((0, 1, 1, 1)))
+
+    def DefineCurrency(self):  # noqa: N802
+        rng = self.rng
+        symbol = rng.choice(("USD", "GBP", "X Y", "", "sixteen_letters!", "\x7f"))
+        return m.DefineCurrency(session=self.venue(), currency=rng.randint(0, 6), symbol=symbol, decimals=rng.choice((0, 2, 18, 19)))
+
+    def DefineInstrument(self):  # noqa: N802
+        rng = self.rng
+        changed = {"price_max": rng.choice((200, 2**40 - 1)), "quantity_max": rng.choice((500, 2**40 - 1))}
+        if rng.random() < 0.5:
+            changed["fee_rates"] = pack_halves(rng.choice((-20, 0, 10**6, 10**6 + 1)), rng.choice((-5, 20, 10**6)))
+        if rng.random() < 0.4:
+            name = rng.choice(("symbol", "flags", "currencies", "multiplier", "divisor", "lot_units", "instrument", "price_max"))
+            changed[name] = rng.choice(("EUR/USD", "NEW", "")) if name == "symbol" else rng.choice((*EXTREMES, 2 << 16, 19, 19 << 8))
+        original = rng.choice(SETUP[3:6])
+        values = {name: getattr(original, name) for name in original.__struct_fields__} | changed
+        return m.DefineInstrument(**values | {"session": self.venue()})
+
+    def OpenAccount(self):  # noqa: N802
+        account = self.rng.choice((0, 1, 2, 3, 6, 7))
+        name = self.rng.choice((f"account {account}", "", " x", "x ", "a  b", "\x01"))
+        return m.OpenAccount(session=self.venue(), account=account, firm=self.rng.choice((7, 8, 0)), name=name)
+
+    def GrantSession(self):  # noqa: N802
+        rng = self.rng
+        return m.GrantSession(session=self.venue(), account=rng.choice((0, 1, 3, 5)), grantee=rng.choice((0, 1, 2, 5, 6)), role=rng.choice((0, 1, 1, 1, 2, 3)))
+
+    def Upgrade(self):  # noqa: N802
+        return m.Upgrade(session=self.venue(), version=self.rng.choice((0, 1, 2, 3, 65_536)))
+
+    def Quarantine(self):  # noqa: N802
+        return m.Quarantine(session=self.venue(), named=self.rng.choice((0, self.sequence, self.model.quarantined)))
