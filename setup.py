@@ -66,7 +66,8 @@ def main() -> None:
         extensions = mypycify(compiled_modules(), group_name="lockstep", opt_level="3")
         for extension in extensions:
             # i64 wraps like the interpreted guard expects it to; CPython's own flags differ between distributions.
-            extension.extra_compile_args.append("-fwrapv")
+            # The other two let the compiler inline between our functions: about a tenth of all instructions.
+            extension.extra_compile_args += ["-fwrapv", "-fvisibility=hidden", "-fno-semantic-interposition"]
     setup(ext_modules=extensions)
 
 

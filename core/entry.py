@@ -32,13 +32,18 @@ from core.kinds import (
     TYPE_SHIFT,
 )
 from core.ledger import Account, Balance
-from core.limits import LEVELS_MAX, NEVER, SUM_MAX
+from core.limits import DAY_BASE, LEVELS_MAX, NEVER, SUM_MAX
 from core.matching import Matching, buy_cover, reserve
 from core.state import fits
 
 
 class Entry(Matching):
     """EnterOrder and ReplaceOrder."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # What the order that is being entered must reserve.
+        self.needed: i64 = 0
 
     def enter_order(self, row: bytes, at: i64) -> None:
         """Enter a limit or market order."""
@@ -47,6 +52,7 @@ class Entry(Matching):
         client = read_i64_le(row, at + C8)
         price = read_i64_le(row, at + C9)
         quantity = read_i64_le(row, at + C10)
+        expires = read_i64_le(row, at + C11)
         flags = read_i64_le(row, at + FLAGS)
         reason = malformed_entry(row, at, flags, client)
         if reason == 0:
@@ -70,9 +76,13 @@ class Entry(Matching):
         order.side = flags & SIDE_MASK
         order.price = price
         order.leaves = quantity
-        order.expires = self._expiry(flags, read_i64_le(row, at + C11))
-        self.hold(order)
-        self._place(order)
+        time_in_force = flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK
+        order.expires = NEVER
+        if time_in_force != TimeInForce.GTC:
+            order.expires = self._expiry(time_in_force, expires)
+        order.reserved = self.needed
+        hold.reserved += self.needed
+        self._place(order, time_in_force)
 
     def refuse_names(self, instrument: Instrument | None, account: Account | None, entering: bool) -> i64:
         """Why this session may not act for this account in this instrument now, or 0."""
@@ -133,14 +143,13 @@ class Entry(Matching):
             if flags & POST_ONLY and would_trade(instrument, side, price):
                 return RejectReason.WOULD_TRADE
         if side == Side.SELL:
-            covered = quantity * instrument.lot_units <= hold.free()
+            needed = quantity * instrument.lot_units
         else:
             needed = buy_cover(instrument, price, quantity, instrument.maker_rate, instrument.taker_rate)
-            covered = needed <= hold.free()
-        return 0 if covered else RejectReason.INSUFFICIENT_FUNDS
+        self.needed = needed
+        return 0 if needed <= hold.total - hold.reserved else RejectReason.INSUFFICIENT_FUNDS
 
-    def _expiry(self, flags: i64, expires: i64) -> i64:
-        time_in_force = flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK
+    def _expiry(self, time_in_force: i64, expires: i64) -> i64:
         if time_in_force == TimeInForce.GTD:
             return expires
         return self.day_mark if time_in_force == TimeInForce.DAY else NEVER
@@ -150,16 +159,17 @@ class Entry(Matching):
         order.reserved = reserve(order)
         order.hold.reserved += order.reserved
 
-    def _place(self, order: Order) -> None:
+    def _place(self, order: Order, time_in_force: i64) -> None:
         """Accept a new order; let it rest, or match it and see to the rest."""
-        time_in_force = order.flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK
         rests = time_in_force != TimeInForce.IOC and time_in_force != TimeInForce.FOK
         if rests and not self.opposite(order).reaches(order.price):
             self._rest(order)
             self.accepted(order, True)
             return
         self.accepted(order, False)
-        reason = self._unfillable(order) if time_in_force == TimeInForce.FOK else 0
+        reason: i64 = 0
+        if time_in_force == TimeInForce.FOK:
+            reason = self._unfillable(order)
         if reason == 0:
             reason = self.match(order)
         self._see_to_rest(order, reason, rests)
@@ -169,7 +179,7 @@ class Entry(Matching):
         self.same(order).add(order)
         if not order.live:
             order.account.add(order)
-            if order.flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK == TimeInForce.GTD:
+            if order.expires < DAY_BASE:
                 self.start_timer(order)
 
     def _see_to_rest(self, order: Order, reason: i64, rests: bool) -> None:
@@ -208,7 +218,7 @@ class Entry(Matching):
         flags = read_i64_le(row, at + FLAGS)
         spare = read_i64_le(row, at + C12) | read_i64_le(row, at + C13) | read_i64_le(row, at + C14)
         reason: i64 = 0
-        if spare != 0 or flags & ~REENTER or not is_client_order_id(client):
+        if spare != 0 or flags & ~REENTER or client == 0 or not -SUM_MAX <= client <= SUM_MAX:
             reason = RejectReason.MALFORMED
         else:
             reason = self.refuse_names(instrument, account, True)
@@ -302,18 +312,13 @@ def malformed_entry(row: bytes, at: i64, flags: i64, client: i64) -> i64:
     )
     order_type = flags >> TYPE_SHIFT & TYPE_MASK
     time_in_force = flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK
-    if spare != 0 or flags & ~ENTER_FLAGS or not is_client_order_id(client):
+    if spare != 0 or flags & ~ENTER_FLAGS or client == 0 or not -SUM_MAX <= client <= SUM_MAX:
         return RejectReason.MALFORMED
     if order_type != OrderType.LIMIT and order_type != OrderType.MARKET:
         return RejectReason.MALFORMED
     if time_in_force > TimeInForce.GTD or time_in_force == 2 or time_in_force == 5:
         return RejectReason.MALFORMED
     return 0
-
-
-def is_client_order_id(client: i64) -> bool:
-    """Whether a number can name a client's order: -SUM_MAX to SUM_MAX without 0."""
-    return client != 0 and -SUM_MAX <= client <= SUM_MAX
 
 
 def refuse_terms(instrument: Instrument, side: i64, price: i64, quantity: i64, is_market: bool) -> i64:

@@ -144,7 +144,9 @@ class Matching(Timers):
 def bought(order: Order, units: i64, cost: i64) -> None:
     """Book a buy: quote units paid with the fee, base units received, and what is no longer reserved set free."""
     quote = order.hold
-    reserved = reserve(order)
+    reserved: i64 = 0
+    if order.leaves != 0:
+        reserved = reserve(order)
     quote.total -= cost
     quote.reserved -= order.reserved - reserved
     order.reserved = reserved
