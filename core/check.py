@@ -41,7 +41,7 @@ def check(engine: Engine) -> None:
             _check_book(engine, instrument, sums)
     for account in engine.accounts:
         if account is not None:
-            _check_account(account, sums)
+            _check_account(engine, account, sums)
     _check_money(engine, sums)
     _check_clock(engine, sums)
     _check_sessions(engine)
@@ -101,7 +101,7 @@ def _count_order(order: Order, sums: Sums) -> None:
     sums.timed += 1 if order.timed else 0
 
 
-def _check_account(account: Account, sums: Sums) -> None:
+def _check_account(engine: Engine, account: Account, sums: Sums) -> None:
     # The account's list holds its live orders, by rising order number.
     count: i64 = 0
     older: Order | None = None
@@ -114,13 +114,13 @@ def _check_account(account: Account, sums: Sums) -> None:
         count += 1
     hold(account.newest is older and count == len(account.orders), "account's orders")
     # What is reserved is what its orders need, and is there.
-    number: i64 = 0
-    for balance in account.balances:
-        if balance is not None:
+    for currency in engine.currencies:
+        balance = account.held(currency) if currency is not None else None
+        if balance is not None and currency is not None:
+            number = currency.number
             hold(balance.reserved == sums.reserved.get((account.number, number), 0), "reserved")
             hold(0 <= balance.reserved <= balance.total <= SUM_MAX, "balance")
             sums.held[number] = sums.held.get(number, 0) + balance.total
-        number += 1
 
 
 def _check_money(engine: Engine, sums: Sums) -> None:

@@ -27,7 +27,7 @@ from core.kinds import (
     ROUNDING_MASK,
     ROUNDING_SHIFT,
 )
-from core.ledger import Account, Currency, Firm
+from core.ledger import Account, Firm
 from core.limits import (
     ACCOUNT_NUMBER_MAX, CURRENCY_NUMBER_MAX, DAY_BASE, FEE_SCALE, FIRM_NUMBER_MAX, INSTRUMENT_NUMBER_MAX, PRICE_MAX,
     QUANTITY_MAX, SCALE_MAX, SESSION_NUMBER_MAX, STEPS_MAX, SUM_MAX, TODOS_MAX,
@@ -57,7 +57,7 @@ class Control(Cancels):
             self.reject(reason, 0, 0, 0)
             return
         if self.currency(number) is None:
-            put(self.currencies, number, Currency(number, symbol_0, symbol_1, decimals))
+            self.add_currency(number, symbol_0, symbol_1, decimals)
         self.control(EventKind.CURRENCY_DEFINED, 0, number, symbol_0, symbol_1, decimals, 0, None)
 
     def _conflicts(self, number: i64, symbol_0: i64, symbol_1: i64, decimals: i64) -> bool:

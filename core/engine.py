@@ -156,6 +156,8 @@ class Engine(Control):
             before = session.outbound
             self.reject(RejectReason.QUARANTINED, instrument, account, read_i64_le(row, at + C8))
             session.remember(content_hash(row, at), before + 1, session.outbound - before)
+        elif session is self.venue and self.control_inbound < self.inbound <= SUM_MAX:
+            self.control_inbound = self.inbound
         if self.command == CommandKind.ADVANCE_TIME:
             instrument = self._drop_timer(timer_time, timer_order)
             account = 0

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 class Currency:
     """A currency or other asset, and its venue-wide sums in units of 10^-decimals."""
 
-    __slots__ = ("decimals", "deposited", "fees", "number", "symbol_0", "symbol_1", "withdrawn")
+    __slots__ = ("decimals", "deposited", "fees", "index", "number", "symbol_0", "symbol_1", "withdrawn")
 
-    def __init__(self, number: i64, symbol_0: i64, symbol_1: i64, decimals: i64) -> None:
+    def __init__(self, number: i64, index: i64, symbol_0: i64, symbol_1: i64, decimals: i64) -> None:
         self.number = number
+        # Where accounts keep their balance of it: 0, 1, 2, ... as currencies came, and nothing depends on it.
+        self.index = index
         self.symbol_0 = symbol_0
         self.symbol_1 = symbol_1
         self.decimals = decimals
@@ -62,7 +64,7 @@ class Firm:
 
 
 class Account:
-    """An account: its balances by currency number, its live orders by client order id and in order of order number."""
+    """An account: its balances by currency, its live orders by client order id and in order of order number."""
 
     __slots__ = ("balances", "firm", "name", "newest", "number", "oldest", "orders", "state")
 
@@ -78,17 +80,21 @@ class Account:
 
     def balance(self, currency: Currency) -> Balance:
         """The balance in this currency, made if there is none."""
+        held = self.held(currency)
+        if held is not None:
+            return held
         balances = self.balances
-        number = currency.number
-        if number < len(balances):
-            held = balances[number]
-            if held is not None:
-                return held
-        while len(balances) <= number:
+        while len(balances) <= currency.index:
             balances.append(None)
-        made = Balance()
-        balances[number] = made
-        return made
+        held = Balance()
+        balances[currency.index] = held
+        return held
+
+    def held(self, currency: Currency) -> Balance | None:
+        """The balance in this currency, if there is one."""
+        balances = self.balances
+        index = currency.index
+        return balances[index] if index < len(balances) else None
 
     def add(self, order: Order) -> None:
         """A new order is live: it is the newest of the account."""

@@ -13,7 +13,7 @@ from core.book import Ladder, Order
 from core.engine import Engine
 from core.instrument import Instrument
 from core.kinds import COLUMNS, ROW_SIZE, SIDE_MASK
-from core.ledger import Account, Currency, Firm
+from core.ledger import Account, Firm
 from core.limits import DAY_BASE, RING_SIZE
 from core.matching import reserve
 from core.session import Session
@@ -103,11 +103,10 @@ def _dump_accounts(out: BytesWriter, engine: Engine) -> None:
             ])  # fmt: skip
     for account in engine.accounts:
         if account is not None:
-            number: i64 = 0
-            for balance in account.balances:
-                if balance is not None and balance.total != 0:
-                    _row(out, StateKind.BALANCE, [account.number, number, balance.total, balance.reserved])
-                number += 1
+            for currency in engine.currencies:
+                balance = account.held(currency) if currency is not None else None
+                if balance is not None and currency is not None and balance.total != 0:
+                    _row(out, StateKind.BALANCE, [account.number, currency.number, balance.total, balance.reserved])
 
 
 def _dump_sessions(out: BytesWriter, engine: Engine) -> None:
@@ -179,11 +178,12 @@ def _load(engine: Engine, kind: i64, rows: bytes, at: i64) -> None:
     if kind == StateKind.ENGINE:
         _load_engine(engine, rows, at)
     elif kind == StateKind.CURRENCY:
-        currency = Currency(first, read_i64_le(rows, at + 16), read_i64_le(rows, at + 24), read_i64_le(rows, at + 32))
+        currency = engine.add_currency(
+            first, read_i64_le(rows, at + 16), read_i64_le(rows, at + 24), read_i64_le(rows, at + 32)
+        )
         currency.deposited = read_i64_le(rows, at + 40)
         currency.withdrawn = read_i64_le(rows, at + 48)
         currency.fees = read_i64_le(rows, at + 56)
-        put(engine.currencies, first, currency)
     elif kind == StateKind.INSTRUMENT:
         put(engine.instruments, first, _load_instrument(engine, rows, at))
     elif kind == StateKind.FIRM:

@@ -58,6 +58,7 @@ class State:
         # Timers and mass operations that a quarantine dropped: while not 0, any book may hold orders that are over.
         self.dropped: i64 = 0
         self.currencies: list[Currency | None] = []
+        self.currency_count: i64 = 0
         self.instruments: list[Instrument | None] = []
         self.firms: list[Firm | None] = []
         self.accounts: list[Account | None] = []
@@ -78,6 +79,13 @@ class State:
         """The currency of this number."""
         table = self.currencies
         return table[number] if 0 < number < len(table) else None
+
+    def add_currency(self, number: i64, symbol_0: i64, symbol_1: i64, decimals: i64) -> Currency:
+        """A new currency."""
+        currency = Currency(number, self.currency_count, symbol_0, symbol_1, decimals)
+        self.currency_count += 1
+        put(self.currencies, number, currency)
+        return currency
 
     def instrument(self, number: i64) -> Instrument | None:
         """The instrument of this number."""

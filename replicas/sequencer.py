@@ -5,7 +5,7 @@ No event leaves `submit` before its batch is durable, and none of a batch before
 
 import struct
 
-from core.kinds import ROW_SIZE, TIME
+from core.kinds import COLUMNS, ROW_SIZE, TIME, CommandKind
 from core.machine import Machine
 from core.messages import Quarantine
 from core.rows import to_row
@@ -41,13 +41,18 @@ class Sequencer:
         """Make wire rows durable as one batch, then apply them; returns the event rows they caused.
 
         `now` is in ns since 1970 and stands in every row that brings no time of its own. JournalError: nothing of this
-        batch is acknowledged.
+        batch is acknowledged. A row that raises the semantics version ends its batch, and its segment.
         """
+        return b"".join([self._submit(piece, now) for piece in _pieces(rows)])
+
+    def _submit(self, rows: bytes, now: int) -> bytes:
         value = self._commit(rows, now)
         first = self.machine.engine.sequence + 1
         events = self._apply(value)
         if self.events is not None and self.machine.engine.sequence >= first:
             self.events.append(first, self.machine.engine.sequence, events)
+        if self.machine.engine.next_semantics != self.machine.engine.semantics:
+            self.roll(self.machine.engine.next_semantics)
         return events
 
     def close_batch(self) -> None:
@@ -119,3 +124,16 @@ class Sequencer:
         if timer is None:
             return to_row(Quarantine(named=engine.sequence))
         return to_row(Quarantine(named=engine.sequence, timer_time=timer.expires, timer_order=timer.number))
+
+
+def _pieces(rows: bytes) -> list[bytes]:
+    """The rows, cut after each Upgrade, which is the last of its batch."""
+    kinds = memoryview(rows).cast("q").tolist()[::COLUMNS]
+    pieces, begin = [], 0
+    while CommandKind.UPGRADE in kinds[begin:]:
+        end = kinds.index(CommandKind.UPGRADE, begin) + 1
+        pieces.append(rows[begin * ROW_SIZE : end * ROW_SIZE])
+        begin = end
+    if begin < len(kinds):
+        pieces.append(rows[begin * ROW_SIZE :])
+    return pieces

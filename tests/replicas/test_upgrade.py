@@ -1,0 +1,53 @@
+"""An upgrade of semantics closes a segment."""
+
+import pytest
+
+from core.machine import Machine
+from core.messages import DefineCurrency, Upgrade
+from core.rows import to_row
+from core.state import SEMANTICS
+from journal.batch import BatchKind, read_header
+from journal.errors import WrongSemantics
+from journal.memory import MemoryJournal
+from replicas.replay import replay
+from replicas.sequencer import Sequencer
+
+BEFORE = to_row(DefineCurrency(currency=1, symbol="USD", decimals=2))
+AFTER = to_row(DefineCurrency(currency=2, symbol="EUR", decimals=2))
+
+
+def venue() -> tuple[MemoryJournal, Sequencer]:
+    """An empty venue in memory."""
+    machine = Machine()
+    journal = MemoryJournal.create(machine.rows(), semantics=SEMANTICS)
+    return journal, Sequencer(journal, machine)
+
+
+def test_an_upgrade_is_the_last_row_of_its_segment() -> None:
+    """The segment ends at the row, the next one names the new version, and this release applies nothing of it."""
+    journal, sequencer = venue()
+    with pytest.raises(WrongSemantics):
+        sequencer.submit(BEFORE + to_row(Upgrade(version=SEMANTICS + 1)) + AFTER, 1_000)
+    headers = [read_header(value) for value in journal.batches()]
+    last = [header for header in headers if header.kind == BatchKind.COMMANDS][-1]
+    assert (last.last, last.semantics) == (2, SEMANTICS)
+    assert journal.semantics == SEMANTICS + 1
+    assert headers[-1].kind == BatchKind.STATE
+
+
+def test_a_replay_stops_at_a_segment_of_another_version() -> None:
+    """The rows before the upgrade are applied, then the replay says which version it lacks."""
+    journal, sequencer = venue()
+    sequencer.submit(BEFORE + to_row(Upgrade(version=SEMANTICS + 1)), 1_000)
+    machine = Machine()
+    with pytest.raises(WrongSemantics, match=f"semantics {SEMANTICS + 1}"):
+        list(replay(journal, machine))
+    assert machine.engine.sequence == 2
+
+
+def test_the_same_version_changes_nothing() -> None:
+    """An Upgrade to the present version is accepted, and the segment goes on."""
+    journal, sequencer = venue()
+    sequencer.submit(to_row(Upgrade(version=SEMANTICS)) + AFTER, 1_000)
+    assert journal.semantics == SEMANTICS
+    assert sequencer.machine.engine.sequence == 2
