@@ -162,7 +162,9 @@ class Entry(Matching):
     def _place(self, order: Order, time_in_force: i64) -> None:
         """Accept a new order; let it rest, or match it and see to the rest."""
         rests = time_in_force != TimeInForce.IOC and time_in_force != TimeInForce.FOK
-        if rests and not self.opposite(order).reaches(order.price):
+        instrument = order.instrument
+        opposite = instrument.asks if order.side == Side.BUY else instrument.bids
+        if rests and not opposite.reaches(order.price):
             self._rest(order)
             self.accepted(order, True)
             return
@@ -345,7 +347,7 @@ def refuse_resting(ladder: Ladder, price: i64, quantity: i64, leaving: Order | N
         total -= leaving.leaves
     if levels >= LEVELS_MAX and ladder.find(price) is None:
         return RejectReason.LEVELS_FULL
-    return 0 if fits(total, quantity) else RejectReason.SUM_AT_BOUND
+    return 0 if quantity <= SUM_MAX - total else RejectReason.SUM_AT_BOUND
 
 
 def would_trade(instrument: Instrument, side: i64, price: i64) -> bool:

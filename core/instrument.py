@@ -96,7 +96,9 @@ class Instrument:
         Rounded down, the parts of a whole never add up to more than the whole; rounded up they may, but never to
         more than the quantity times the rounded amount of one lot.
         """
-        if self.divisor == 1 or not self.rounding_up:
+        if self.divisor == 1:
+            return price * quantity * self.multiplier
+        if not self.rounding_up:
             return self.amount(price, quantity)
         return quantity * self.amount(price, 1)
 

@@ -80,15 +80,17 @@ class Account:
 
     def balance(self, currency: Currency) -> Balance:
         """The balance in this currency, made if there is none."""
-        held = self.held(currency)
-        if held is not None:
-            return held
         balances = self.balances
-        while len(balances) <= currency.index:
+        index = currency.index
+        if index < len(balances):
+            found = balances[index]
+            if found is not None:
+                return found
+        while len(balances) <= index:
             balances.append(None)
-        held = Balance()
-        balances[currency.index] = held
-        return held
+        made = Balance()
+        balances[index] = made
+        return made
 
     def held(self, currency: Currency) -> Balance | None:
         """The balance in this currency, if there is one."""

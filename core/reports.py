@@ -92,13 +92,16 @@ class Reports(State):
         """Write an event about an order to its session and firm, and to market data if the book shows it (`told`)."""
         instrument = order.instrument
         account = order.account
+        firm = account.firm
+        firm.drop_copy += 1
         market_data: i64 = 0
         if told:
-            market_data = instrument.next_market_data()
+            instrument.market_data += 1
+            market_data = instrument.market_data
         self.row(
             kind, order.session, flags, instrument.number, account.number, order.client_order_id, order.price,
             quantity, order.number, leaves, extra,
-            account.firm.next_drop_copy(), market_data,
+            firm.drop_copy, market_data,
         )  # fmt: skip
 
     def accepted(self, order: Order, resting: bool) -> None:
@@ -124,13 +127,16 @@ class Reports(State):
         """One side of a match at this price; market data is told with the resting side."""
         instrument = order.instrument
         account = order.account
+        firm = account.firm
+        firm.drop_copy += 1
         market_data: i64 = 0
         if flags & REMOVED == 0:
-            market_data = instrument.next_market_data()
+            instrument.market_data += 1
+            market_data = instrument.market_data
         self.row(
             EventKind.EXECUTED, order.session, flags, instrument.number, account.number, order.client_order_id, price,
             quantity, order.number, order.leaves, self.match_numbers,
-            account.firm.next_drop_copy(), market_data,
+            firm.drop_copy, market_data,
         )  # fmt: skip
 
     def settled(self, buyer: Order, seller: Order, base: i64, quote: i64, buyer_fee: i64, seller_fee: i64) -> None:
