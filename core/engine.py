@@ -96,10 +96,12 @@ class Engine(Control):
             self.unsequenced(EventKind.REPEATED, session.number, inbound, 0, first, session.count(inbound), 0, 0)
 
     def _out_of_sequence(self, reason: i64, row: bytes, at: i64) -> None:
-        self.unsequenced(
-            EventKind.REJECTED, read_i64_le(row, at + SESSION), read_i64_le(row, at + C6), read_i64_le(row, at + C7),
-            read_i64_le(row, at + C8), self.command, self.inbound, reason,
-        )  # fmt: skip
+        kind = self.command
+        instrument = read_i64_le(row, at + C6) if names_instrument(kind) else 0
+        account = read_i64_le(row, at + C7) if names_account(kind) else 0
+        client = read_i64_le(row, at + C8) if names_order(kind) else 0
+        session = read_i64_le(row, at + SESSION)
+        self.unsequenced(EventKind.REJECTED, session, instrument, account, client, kind, self.inbound, reason)
 
     def _run(self, row: bytes, at: i64) -> None:
         kind = self.command
@@ -148,13 +150,14 @@ class Engine(Control):
         """What a quarantined row does: consume its inbound number, answer, and halt what it names."""
         self.command = read_i64_le(row, at + KIND)
         self.inbound = read_i64_le(row, at + INBOUND)
-        instrument = read_i64_le(row, at + C6)
-        account = read_i64_le(row, at + C7)
+        instrument = read_i64_le(row, at + C6) if names_instrument(self.command) else 0
+        account = read_i64_le(row, at + C7) if names_account(self.command) else 0
         session = self.session(read_i64_le(row, at + SESSION))
         if session is not None and session.number != 0 and self.inbound == session.inbound + 1:
             self.requester = session
             before = session.outbound
-            self.reject(RejectReason.QUARANTINED, instrument, account, read_i64_le(row, at + C8))
+            client = read_i64_le(row, at + C8) if names_order(self.command) else 0
+            self.reject(RejectReason.QUARANTINED, instrument, account, client)
             session.remember(content_hash(row, at), before + 1, session.outbound - before)
         elif session is self.venue and self.control_inbound < self.inbound <= SUM_MAX:
             self.control_inbound = self.inbound
@@ -182,3 +185,22 @@ class Engine(Control):
             return number
         self.drop_todo()
         return 0
+
+
+def names_instrument(kind: i64) -> bool:
+    """Whether column 6 of this kind of command is an instrument."""
+    if kind in (CommandKind.DEFINE_INSTRUMENT, CommandKind.SET_TRADING_STATE):
+        return True
+    return CommandKind.ENTER_ORDER <= kind <= CommandKind.MASS_CANCEL
+
+
+def names_account(kind: i64) -> bool:
+    """Whether column 7 of this kind of command is an account."""
+    if CommandKind.OPEN_ACCOUNT <= kind <= CommandKind.SET_TRADING_STATE:
+        return True
+    return CommandKind.ENTER_ORDER <= kind <= CommandKind.MASS_CANCEL
+
+
+def names_order(kind: i64) -> bool:
+    """Whether column 8 of this kind of command is a client order id."""
+    return CommandKind.ENTER_ORDER <= kind <= CommandKind.CANCEL_ORDER

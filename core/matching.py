@@ -57,11 +57,11 @@ class Matching(Timers):
                 self.expire(resting)
                 continue
             quantity = resting.leaves if resting.leaves < incoming.leaves else incoming.leaves
-            if is_market_buy:
-                quantity = self._affordable(incoming, best.price, quantity)
-                if quantity == 0:
-                    return CancelReason.INSUFFICIENT_FUNDS
-            self._trade(incoming, resting, ladder, best.price, quantity)
+            payable = self._affordable(incoming, best.price, quantity) if is_market_buy else quantity
+            if payable > 0:
+                self._trade(incoming, resting, ladder, best.price, payable)
+            if payable < quantity:
+                return CancelReason.INSUFFICIENT_FUNDS
         return 0
 
     def _affordable(self, order: Order, price: i64, quantity: i64) -> i64:
