@@ -13,7 +13,7 @@ from core.state import SEMANTICS
 from journal import snapshots
 from journal.batch import HEADER_SIZE, BatchKind, Header, name_of, read_header
 from journal.chain import Chain
-from journal.errors import WrongSemantics
+from journal.errors import Gap, WrongSemantics
 from journal.journal import Journal
 from replicas.errors import EventsDiffer
 
@@ -37,10 +37,15 @@ def recover(journal: Journal, folder: Path | None = None, *, upto: int = SUM_MAX
 
 
 def start(journal: Journal, folder: Path | None = None, *, upto: int = SUM_MAX) -> Machine:
-    """The venue as the newest sound snapshot not after row `upto` holds it, or as the current segment begins."""
+    """The venue as the newest sound snapshot not after row `upto` holds it, or as the current segment begins.
+
+    Gap for a row before the current segment, whose older ones are opened by themselves.
+    """
     found = snapshots.newest(folder, upto, journal) if folder is not None else None
     if found is not None and found.semantics == SEMANTICS:
         return Machine.restore(found.rows)
+    if upto < journal.first - 1:
+        raise Gap(f"row {upto}", f"the segment begins at row {journal.first}")
     return Machine.restore(journal.state())
 
 

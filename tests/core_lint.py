@@ -9,7 +9,7 @@ from collections.abc import Iterator
 IMPORTS = {
     "__future__", "collections.abc", "enum", "functools", "hashlib", "librt", "mypy_extensions", "sortedcontainers", "struct", "typing",
 }  # fmt: skip
-MSGSPEC_MODULES = {"core/messages.py", "core/rows.py"}
+MSGSPEC_MODULES = {"core/layout.py", "core/rows.py"}
 
 CALLS = {
     "compile": "code is what the release says",

@@ -47,7 +47,7 @@ def read(row):
 
 
 def is_name(text, size, first="!"):
-    return len(text) <= size and text == text.strip() and all(first <= letter <= "~" for letter in text)
+    return len(text) <= size and all(first <= letter <= "~" for letter in text)
 
 
 class Venue:
@@ -58,7 +58,8 @@ class Venue:
         self.balances, self.deposited, self.withdrawn, self.fees = Counter(), Counter(), Counter(), Counter()
         self.drop_copies, self.market_data = Counter(), Counter()
         self.venue_state, self.instrument_states, self.account_states = TradingState.OPEN, {}, {}
-        self.venue_inbound = self.quarantined = 0
+        self.venue_inbound = 0
+        self.quarantined = []
         self.version = 1
 
     # ---- telling
@@ -80,9 +81,9 @@ class Venue:
         return self.drop_copies[self.accounts[account].firm]
 
     def reject(self, c, reason, numbered=True):
-        named = reason != R.NOT_AN_OPERATOR
-        copy = c.account if named and c.account in self.accounts else 0
-        columns = {name: getattr(c, name, 0) * named for name in ("instrument", "account", "client_order_id")}
+        names = ("instrument", "account", "client_order_id")
+        columns = {name: getattr(c, name, 0) * (reason != R.NOT_AN_OPERATOR) for name in names}
+        copy = columns["account"] if columns["account"] in self.accounts else 0
         columns |= {"command": c.command, "inbound": c.inbound, "reason": reason, "flags": 0}
         if numbered:
             self.tell(m.Rejected, to=c.session, copy=copy, **columns)
@@ -100,11 +101,13 @@ class Venue:
 
     def apply_quarantined(self, row, quarantine):
         """The same for a row that a Quarantine row names: no effect but the halt, and an answer if its number is next."""
-        c, self.timer = self.begin(row), read(to_row(quarantine)).timer_order
+        c, q = self.begin(row), read(quarantine)
         session = self.sessions.get(c.session)
         if session and c.inbound == session.inbound + 1:
             self.consume(c, lambda c: self.reject(c, R.QUARANTINED))
-        self.halt_instead(c)
+        elif c.session == 0 and self.venue_inbound < c.inbound <= SUM_MAX:
+            self.venue_inbound = c.inbound
+        self.halt_instead(c, q)
         return self.events
 
     def begin(self, row):
@@ -116,7 +119,8 @@ class Venue:
         """Whether the row is no new command of its session: refused, or a repeat."""
         session = self.sessions.get(c.session)
         if c.session == 0:
-            reason = R.INBOUND_TOO_OLD if c.inbound and c.inbound <= self.venue_inbound else None
+            known = c.inbound != 0 and not self.venue_inbound < c.inbound <= SUM_MAX
+            reason = R.INBOUND_TOO_OLD if known else None
         elif session is None:
             reason = R.UNKNOWN_SESSION
         elif c.inbound <= 0 or c.inbound <= session.inbound - limits.RING_SIZE:
@@ -297,24 +301,26 @@ class Venue:
             return R.UNKNOWN_ACCOUNT
         if c.state not in list(TradingState) or (c.instrument and c.account):
             return R.INVALID_DEFINITION
-        self.set_state(c.instrument, c.account, c.state)
-        columns = {"flags": 0, "instrument": c.instrument, "account": c.account, "state": c.state}
-        return self.tell(m.TradingStateChanged, c.session, copy=c.account, feed=c.instrument, **columns)
+        return self.set_state(c.session, c.instrument, c.account, c.state)
 
-    def set_state(self, instrument, account, state):
+    def set_state(self, to, instrument, account, state):
         if instrument:
             self.instrument_states[instrument] = state
         elif account:
             self.account_states[account] = state
         else:
             self.venue_state = state
+        columns = {"flags": 0, "instrument": instrument, "account": account, "state": state}
+        self.tell(m.TradingStateChanged, to, copy=account, feed=instrument, **columns)
 
     def upgrade(self, c):
         if not self.version <= c.version <= 65_535:
             return R.INVALID_VERSION
+        self.version = c.version
         return self.tell(m.Upgraded, c.session, version=c.version)
 
     def quarantine(self, c):
-        if c.named != self.quarantined or not c.named:
+        if c.named not in self.quarantined:
             return R.INVALID_QUARANTINE
+        self.quarantined.remove(c.named)
         return None

@@ -8,10 +8,16 @@ from core.kinds import COLUMNS, POST_ONLY, REENTER, Role, Rounding, TradingState
 from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
 from core.rows import pack_halves, to_row
+from tests.model_venue import read
 
 ROW = struct.Struct(f"<{COLUMNS}q")
+FAR = 2_500
+"""An account number so high that a mass operation over all accounts needs three rows."""
+
 START = 1_700_000_000_000_000_000
-EXTREMES = [-(2**63), -(2**62), -1, 0, 1, 2, 3, 255, 65_536, 2**20, 2**31, 2**32, 2**40 - 1, 2**40, 2**62 - 1, 2**62, 2**63 - 1]
+EXTREMES = [
+    -(2**63), -(2**62), -1, 0, 1, 2, 3, 255, 65_536, 2**20, 2**31, 2**32, 2**40 - 1, 2**40, 2**62 - 1, 2**62, 2**63 - 1,
+]  # fmt: skip
 
 SETUP = [
     m.DefineCurrency(currency=1, symbol="USD", decimals=2),
@@ -29,18 +35,18 @@ SETUP = [
         instrument=3, symbol="BTC/EUR", currencies=pack_halves(2, 3), multiplier=2**20, divisor=3, lot_units=2**30,
         price_max=2**40 - 1, quantity_max=2**30, fee_rates=pack_halves(1_000_000, -1_000_000),
     ),
-    *(m.OpenAccount(account=a, firm=firm, name=f"account {a}") for a, firm in ((1, 7), (2, 7), (3, 8), (9, 9))),
-    *(m.Deposit(account=a, currency=c, amount=20_000) for a in (1, 2, 3, 9) for c in (1, 2, 3)),
+    *(m.OpenAccount(account=a, firm=firm, name=f"account {a}") for a, firm in ((1, 7), (2, 7), (3, 8), (FAR, 9))),
+    *(m.Deposit(account=a, currency=c, amount=20_000) for a in (1, 2, 3, FAR) for c in (1, 2, 3)),
     m.Deposit(account=3, currency=3, amount=2**61),
-    m.Deposit(account=9, currency=2, amount=2**61),
-    *(m.GrantSession(account=a, grantee=s, role=Role.TRADER) for s, a in ((1, 1), (1, 2), (2, 3), (4, 9))),
+    m.Deposit(account=FAR, currency=2, amount=2**61),
+    *(m.GrantSession(account=a, grantee=s, role=Role.TRADER) for s, a in ((1, 1), (1, 2), (2, 3), (4, FAR))),
     m.GrantSession(grantee=3, role=Role.OPERATOR),
 ]  # fmt: skip
 
 WEIGHTS = {
     m.EnterOrder: 500, m.ReplaceOrder: 120, m.ReduceOrder: 40, m.CancelOrder: 60, m.MassCancel: 10, m.AdvanceTime: 40,
-    m.Deposit: 40, m.Withdraw: 12, m.SetTradingState: 10, m.EndOfDay: 4, m.DefineCurrency: 5, m.DefineInstrument: 8,
-    m.OpenAccount: 5, m.GrantSession: 5, m.Upgrade: 2, m.Quarantine: 2,
+    m.Deposit: 40, m.Withdraw: 12, m.SetTradingState: 10, m.EndOfDay: 6, m.DefineCurrency: 5, m.DefineInstrument: 8,
+    m.OpenAccount: 5, m.GrantSession: 5, m.Upgrade: 4, m.Quarantine: 4,
 }  # fmt: skip
 
 
@@ -67,6 +73,15 @@ class Stream:
         columns[1:3] = self.sequence, self.time
         return ROW.pack(*columns)
 
+    def quarantine_of(self, row):
+        """A Quarantine row that names this one, and a timer that is due where it may have been one; None for what cannot raise."""
+        if read(row).of is None or read(row).spare:
+            return None
+        due = [o for o in self.model.orders if o.timed and o.expires <= self.time]
+        timer = self.rng.choice(due) if due and self.rng.random() < 0.7 else None
+        key = {"timer_time": timer.expires, "timer_order": timer.number} if timer else {}
+        return to_row(m.Quarantine(named=self.sequence, **key))
+
     def setup(self):
         """The rows that list the instruments and fund the accounts."""
         return [self.stamp(to_row(command)) for command in SETUP]
@@ -76,6 +91,8 @@ class Stream:
         chance = self.rng.random()
         if chance < 0.02 and self.sent:
             return self.stamp(self.rng.choice(self.sent[-40:]))
+        if chance > 0.99:
+            self.time += 5_000
         columns = list(ROW.unpack(to_row(self.command())))
         session = self.model.sessions.get(columns[3])
         columns[4] = session.inbound + 1 if session else self.rng.choice((0, self.model.venue_inbound + 1))
@@ -99,18 +116,20 @@ class Stream:
         """A session for the account: mostly one that may."""
         if self.rng.random() < 0.02:
             return self.rng.choice((0, 1, 2, 3, 4, 5, 77))
-        return {1: 1, 2: 1, 3: 2, 9: 4}.get(account, 3) if self.rng.random() < 0.9 else self.rng.choice((0, 3))
+        return {1: 1, 2: 1, 3: 2, FAR: 4}.get(account, 3) if self.rng.random() < 0.9 else self.rng.choice((0, 3))
 
     def venue(self):
         return self.rng.choices((0, 3, 1), (60, 38, 2))[0]
 
     def account(self):
-        return self.rng.choices((1, 2, 3, 9, 5), (30, 20, 30, 20, 1))[0]
+        return self.rng.choices((1, 2, 3, FAR, 5), (30, 20, 30, 20, 1))[0]
 
     def price(self, instrument):
         if self.rng.random() < 0.02:
             return self.rng.choice(EXTREMES)
-        return self.rng.randint(95, 105) if instrument != 3 else self.rng.randint(1, 9) * 2 ** self.rng.choice((0, 0, 20))
+        if instrument == 3:
+            return self.rng.randint(1, 9) * 2 ** self.rng.choice((0, 0, 20))
+        return self.rng.randint(95, 105)
 
     def quantity(self):
         if self.rng.random() < 0.02:
@@ -119,7 +138,8 @@ class Stream:
 
     def client_order_id(self):
         self.ids += 1
-        return self.ids if self.rng.random() < 0.97 else self.rng.choice((-self.ids, 1, self.ids // 2))
+        live = [order.client_order_id for order in self.model.orders[-5:]]
+        return self.ids if self.rng.random() < 0.97 else self.rng.choice((-self.ids, 1, *live))
 
     def EnterOrder(self):  # noqa: N802
         rng, account = self.rng, self.account()
@@ -128,7 +148,8 @@ class Stream:
         tif = rng.choices(list(Tif), (20, 30, 10, 10, 30))[0]
         if order_type == Type.MARKET and rng.random() < 0.95:
             tif = rng.choice((Tif.IOC, Tif.FOK))
-        expires = self.time + rng.choice((0, 100, 300, 1_000, 5_000)) if (tif == Tif.GTD) != (rng.random() < 0.02) else 0
+        ahead = rng.choice((0, 100, 300, 1_000, 5_000))
+        expires = self.time + ahead if (tif == Tif.GTD) != (rng.random() < 0.02) else 0
         return m.EnterOrder(
             session=self.sender(account),
             flags=flags(rng.randrange(2), order_type, tif, rng.random() < 0.08),
@@ -181,16 +202,23 @@ class Stream:
         return m.CancelOrder(session=self.sender(account), **names)
 
     def MassCancel(self):  # noqa: N802
-        account = self.rng.choice((0, 1, 2, 3, 9))
+        account = self.rng.choice((0, 1, 2, 3, FAR))
         instrument = self.rng.choice((0, 0, 1, 2, 3, 4))
-        return m.MassCancel(session=self.sender(account), flags=self.rng.choice((0, 0, 1, 2)), instrument=instrument, account=account)
+        return m.MassCancel(
+            session=self.sender(account), flags=self.rng.choice((0, 0, 1, 2)), instrument=instrument, account=account
+        )
 
     def AdvanceTime(self):  # noqa: N802
         return m.AdvanceTime(session=self.venue())
 
     def transfer(self):
         amount = self.rng.choice((1, 100, 2_000, 5_000, 20_000, self.rng.choice(EXTREMES)))
-        return {"session": self.venue(), "account": self.account(), "currency": self.rng.choices((1, 2, 3, 4), (60, 20, 20, 1))[0], "amount": amount}
+        return {
+            "session": self.venue(),
+            "account": self.account(),
+            "currency": self.rng.choices((1, 2, 3, 4), (60, 20, 20, 1))[0],
+            "amount": amount,
+        }
 
     def Deposit(self):  # noqa: N802
         return m.Deposit(**self.transfer())
@@ -205,7 +233,9 @@ class Stream:
         halted += [("instrument", 0)] * (self.model.venue_state > 1)
         if halted and rng.random() < 0.8:
             return m.SetTradingState(session=self.venue(), state=TradingState.OPEN, **dict([rng.choice(halted)]))
-        place = rng.choice(({"instrument": rng.randint(0, 4)}, {"account": self.account()}, {"instrument": 1, "account": 1}))
+        place = rng.choice(
+            ({"instrument": rng.randint(0, 4)}, {"account": self.account()}, {"instrument": 1, "account": 1})
+        )
         return m.SetTradingState(session=self.venue(), state=rng.choice((1, 2, 3, 4)), **place)
 
     def EndOfDay(self):  # noqa: N802
@@ -214,7 +244,9 @@ class Stream:
     def DefineCurrency(self):  # noqa: N802
         rng = self.rng
         symbol = rng.choice(("USD", "GBP", "X Y", "", "sixteen_letters!", "\x7f"))
-        return m.DefineCurrency(session=self.venue(), currency=rng.randint(0, 6), symbol=symbol, decimals=rng.choice((0, 2, 18, 19)))
+        return m.DefineCurrency(
+            session=self.venue(), currency=rng.randint(0, 6), symbol=symbol, decimals=rng.choice((0, 2, 18, 19))
+        )
 
     def DefineInstrument(self):  # noqa: N802
         rng = self.rng
@@ -222,8 +254,14 @@ class Stream:
         if rng.random() < 0.5:
             changed["fee_rates"] = pack_halves(rng.choice((-20, 0, 10**6, 10**6 + 1)), rng.choice((-5, 20, 10**6)))
         if rng.random() < 0.4:
-            name = rng.choice(("symbol", "flags", "currencies", "multiplier", "divisor", "lot_units", "instrument", "price_max"))
-            changed[name] = rng.choice(("EUR/USD", "NEW", "")) if name == "symbol" else rng.choice((*EXTREMES, 2 << 16, 19, 19 << 8))
+            name = rng.choice(
+                ("symbol", "flags", "currencies", "multiplier", "divisor", "lot_units", "instrument", "price_max")
+            )
+            changed[name] = (
+                rng.choice(("EUR/USD", "NEW", ""))
+                if name == "symbol"
+                else rng.choice((*EXTREMES, 2 << 16, 19, 19 << 8))
+            )
         original = rng.choice(SETUP[3:6])
         values = {name: getattr(original, name) for name in original.__struct_fields__} | changed
         return m.DefineInstrument(**values | {"session": self.venue()})
@@ -235,10 +273,17 @@ class Stream:
 
     def GrantSession(self):  # noqa: N802
         rng = self.rng
-        return m.GrantSession(session=self.venue(), account=rng.choice((0, 1, 3, 5)), grantee=rng.choice((0, 1, 2, 5, 6)), role=rng.choice((0, 1, 1, 1, 2, 3)))
+        return m.GrantSession(
+            session=self.venue(),
+            account=rng.choice((0, 1, 3, 5)),
+            grantee=rng.choice((0, 1, 2, 5, 6)),
+            role=rng.choice((0, 1, 1, 1, 2, 3)),
+        )
 
     def Upgrade(self):  # noqa: N802
-        return m.Upgrade(session=self.venue(), version=self.rng.choice((0, 1, 2, 3, 65_536)))
+        return m.Upgrade(
+            session=self.venue(), version=self.rng.choice((0, self.model.version, self.model.version + 1, 65_536))
+        )
 
     def Quarantine(self):  # noqa: N802
-        return m.Quarantine(session=self.venue(), named=self.rng.choice((0, self.sequence, self.model.quarantined)))
+        return m.Quarantine(session=self.venue(), named=self.rng.choice((0, self.sequence, *self.model.quarantined)))

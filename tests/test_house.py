@@ -13,9 +13,7 @@ from tests.paths import CHECKOUT, PACKAGES, name_of, sources
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 60
 FUNCTION_LINES_USUAL = 30
-LARGER_FILES = {
-    "core/messages.py": 700,  # a table: one declaration for each kind of row
-}
+LARGER_FILES: dict[str, int] = {}
 """Files that may be larger, each with its own ceiling, which only ever comes down."""
 
 WORDS = {

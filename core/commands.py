@@ -1,0 +1,179 @@
+"""Every command: the fields after `kind` are its columns, in order. docs/commands.md gives the rules."""
+
+from core.kinds import CommandKind
+from core.layout import Row, Text2, Text4
+
+
+class Command(Row, frozen=True):
+    """Columns 1 to 5 of every command. `session` 0 is the venue itself, whose inbound number may be 0."""
+
+    sequence: int = 0
+    time: int = 0
+    session: int = 0
+    inbound: int = 0
+    flags: int = 0
+
+
+class DefineCurrency(Command, frozen=True):
+    """Make a currency known, or change nothing by saying it again."""
+
+    KIND = CommandKind.DEFINE_CURRENCY
+    column_6: int = 0
+    currency: int = 0
+    symbol: Text2 = ""
+    decimals: int = 0
+
+
+class DefineInstrument(Command, frozen=True):
+    """List an instrument, or change its limits and fee rates for orders entered from now on."""
+
+    KIND = CommandKind.DEFINE_INSTRUMENT
+    instrument: int = 0
+    symbol: Text2 = ""
+    currencies: int = 0
+    multiplier: int = 1
+    divisor: int = 1
+    lot_units: int = 1
+    price_max: int = 0
+    quantity_max: int = 0
+    fee_rates: int = 0
+
+
+class OpenAccount(Command, frozen=True):
+    """Open an account of a firm."""
+
+    KIND = CommandKind.OPEN_ACCOUNT
+    column_6: int = 0
+    account: int = 0
+    firm: int = 0
+    name: Text4 = ""
+
+
+class Deposit(Command, frozen=True):
+    """Credit an account from outside the venue; the amount is in units of the currency."""
+
+    KIND = CommandKind.DEPOSIT
+    column_6: int = 0
+    account: int = 0
+    currency: int = 0
+    amount: int = 0
+
+
+class Withdraw(Command, frozen=True):
+    """Debit what is neither reserved nor spent; the amount is in units of the currency."""
+
+    KIND = CommandKind.WITHDRAW
+    column_6: int = 0
+    account: int = 0
+    currency: int = 0
+    amount: int = 0
+
+
+class GrantSession(Command, frozen=True):
+    """Let a session act for an account (TRADER), or for the venue (OPERATOR, account 0)."""
+
+    KIND = CommandKind.GRANT_SESSION
+    column_6: int = 0
+    account: int = 0
+    grantee: int = 0
+    role: int = 0
+
+
+class SetTradingState(Command, frozen=True):
+    """Open, restrict to cancels, or halt: an instrument, an account, or the venue (both zero)."""
+
+    KIND = CommandKind.SET_TRADING_STATE
+    instrument: int = 0
+    account: int = 0
+    state: int = 0
+
+
+class AdvanceTime(Command, frozen=True):
+    """Run what is due by the row's time: expiries, then pending mass operations, at most K steps."""
+
+    KIND = CommandKind.ADVANCE_TIME
+
+
+class EndOfDay(Command, frozen=True):
+    """End the trading day: DAY orders expire, and none of them trades any more."""
+
+    KIND = CommandKind.END_OF_DAY
+    column_6: int = 0
+    column_7: int = 0
+    day: int = 0
+
+
+class Upgrade(Command, frozen=True):
+    """Close the segment; the next one is written and replayed under another semantics version."""
+
+    KIND = CommandKind.UPGRADE
+    column_6: int = 0
+    column_7: int = 0
+    version: int = 0
+
+
+class Quarantine(Command, frozen=True):
+    """Name the row that made the engine raise; first row of the batch after it, in force at the named row."""
+
+    KIND = CommandKind.QUARANTINE
+    column_6: int = 0
+    column_7: int = 0
+    named: int = 0
+    timer_time: int = 0
+    timer_order: int = 0
+
+
+class EnterOrder(Command, frozen=True):
+    """Enter a limit or market order."""
+
+    KIND = CommandKind.ENTER_ORDER
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+    price: int = 0
+    quantity: int = 0
+    expires: int = 0
+
+
+class ReplaceOrder(Command, frozen=True):
+    """Change price, quantity or expiry of a live order; it keeps its order number."""
+
+    KIND = CommandKind.REPLACE_ORDER
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+    price: int = 0
+    quantity: int = 0
+    expires: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    column_14: int = 0
+    original_client_order_id: int = 0
+
+
+class ReduceOrder(Command, frozen=True):
+    """Take a quantity off a live order, which keeps its place."""
+
+    KIND = CommandKind.REDUCE_ORDER
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+    column_9: int = 0
+    quantity: int = 0
+
+
+class CancelOrder(Command, frozen=True):
+    """Cancel a live order."""
+
+    KIND = CommandKind.CANCEL_ORDER
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+
+
+class MassCancel(Command, frozen=True):
+    """Cancel the live orders of an account, a side, an instrument, or any combination (0: any)."""
+
+    KIND = CommandKind.MASS_CANCEL
+    instrument: int = 0
+    account: int = 0

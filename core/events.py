@@ -1,0 +1,322 @@
+"""Every event: the fields after `kind` are its columns, in order. docs/events.md says when each is told."""
+
+from core.kinds import EventKind
+from core.layout import Row, Text2, Text4
+
+
+class Event(Row, frozen=True):
+    """Columns 1 to 4 of every event: the command that caused it, its time, and whom it is told (0: nobody)."""
+
+    sequence: int = 0
+    time: int = 0
+    session: int = 0
+    outbound: int = 0
+
+
+class CurrencyDefined(Event, frozen=True):
+    """A currency is known."""
+
+    KIND = EventKind.CURRENCY_DEFINED
+    flags: int = 0
+    column_6: int = 0
+    currency: int = 0
+    symbol: Text2 = ""
+    decimals: int = 0
+
+
+class InstrumentDefined(Event, frozen=True):
+    """An instrument is listed or its terms have changed; the terms are in the command of this sequence number."""
+
+    KIND = EventKind.INSTRUMENT_DEFINED
+    flags: int = 0
+    instrument: int = 0
+    symbol: Text2 = ""
+    currencies: int = 0
+    price_max: int = 0
+    quantity_max: int = 0
+    fee_rates: int = 0
+    column_13: int = 0
+    column_14: int = 0
+    market_data: int = 0
+
+
+class AccountOpened(Event, frozen=True):
+    """An account is open."""
+
+    KIND = EventKind.ACCOUNT_OPENED
+    flags: int = 0
+    column_6: int = 0
+    account: int = 0
+    firm: int = 0
+    name: Text4 = ""
+    column_13: int = 0
+    drop_copy: int = 0
+
+
+class BalanceChanged(Event, frozen=True):
+    """A deposit (positive amount) or withdrawal (negative) was booked."""
+
+    KIND = EventKind.BALANCE_CHANGED
+    flags: int = 0
+    column_6: int = 0
+    account: int = 0
+    currency: int = 0
+    amount: int = 0
+    balance: int = 0
+    reserved: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    drop_copy: int = 0
+
+
+class SessionGranted(Event, frozen=True):
+    """A session may act for an account or for the venue."""
+
+    KIND = EventKind.SESSION_GRANTED
+    flags: int = 0
+    column_6: int = 0
+    account: int = 0
+    grantee: int = 0
+    role: int = 0
+
+
+class TradingStateChanged(Event, frozen=True):
+    """The state of an instrument, an account or the venue is now this."""
+
+    KIND = EventKind.TRADING_STATE_CHANGED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    state: int = 0
+    column_9: int = 0
+    column_10: int = 0
+    column_11: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    drop_copy: int = 0
+    market_data: int = 0
+
+
+class DayEnded(Event, frozen=True):
+    """The trading day has ended."""
+
+    KIND = EventKind.DAY_ENDED
+    flags: int = 0
+    column_6: int = 0
+    column_7: int = 0
+    day: int = 0
+
+
+class Upgraded(Event, frozen=True):
+    """The segment closes; the next semantics version is this."""
+
+    KIND = EventKind.UPGRADED
+    flags: int = 0
+    column_6: int = 0
+    column_7: int = 0
+    version: int = 0
+
+
+class Quarantined(Event, frozen=True):
+    """A row was replaced by the halt of what it named; told at the row itself."""
+
+    KIND = EventKind.QUARANTINED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    command: int = 0
+    column_9: int = 0
+    column_10: int = 0
+    timer_order: int = 0
+
+
+class Repeated(Event, frozen=True):
+    """A command that was answered before came again: the answer is the outbound numbers from `first`."""
+
+    KIND = EventKind.REPEATED
+    flags: int = 0
+    inbound: int = 0
+    column_7: int = 0
+    first: int = 0
+    count: int = 0
+
+
+class Acknowledged(Event, frozen=True):
+    """Your command took effect on an order whose reports go to another session."""
+
+    KIND = EventKind.ACKNOWLEDGED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+    command: int = 0
+    inbound: int = 0
+    order_number: int = 0
+
+
+class Accepted(Event, frozen=True):
+    """The order has entered; with RESTING it stands in the book at once, otherwise matches follow."""
+
+    KIND = EventKind.ACCEPTED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+    price: int = 0
+    quantity: int = 0
+    order_number: int = 0
+    leaves: int = 0
+    expires: int = 0
+    drop_copy: int = 0
+    market_data: int = 0
+
+
+class Rejected(Event, frozen=True):
+    """The command was refused and changed nothing but the session's numbers."""
+
+    KIND = EventKind.REJECTED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+    command: int = 0
+    inbound: int = 0
+    column_11: int = 0
+    column_12: int = 0
+    reason: int = 0
+    drop_copy: int = 0
+
+
+class Executed(Event, frozen=True):
+    """One side of a match, at the resting order's price; REMOVED in the flags marks the incoming side."""
+
+    KIND = EventKind.EXECUTED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+    price: int = 0
+    quantity: int = 0
+    order_number: int = 0
+    leaves: int = 0
+    match_number: int = 0
+    drop_copy: int = 0
+    market_data: int = 0
+
+
+class Settled(Event, frozen=True):
+    """What a match moved, both sides in one entry: base units from seller to buyer, quote units from buyer to seller.
+
+    The buyer pays `quote_amount + buyer_fee`, the seller gets `quote_amount - seller_fee`; a negative fee is a rebate.
+    It is part of two drop copies, in each of which the other side's columns are zero.
+    """
+
+    KIND = EventKind.SETTLED
+    flags: int = 0
+    instrument: int = 0
+    buyer: int = 0
+    seller: int = 0
+    base_amount: int = 0
+    quote_amount: int = 0
+    buyer_fee: int = 0
+    seller_fee: int = 0
+    match_number: int = 0
+    buyer_drop_copy: int = 0
+    seller_drop_copy: int = 0
+
+
+class Replaced(Event, frozen=True):
+    """The order has new terms; it left its place unless KEPT_PLACE, and stands again if RESTING."""
+
+    KIND = EventKind.REPLACED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+    price: int = 0
+    quantity: int = 0
+    order_number: int = 0
+    leaves: int = 0
+    original_client_order_id: int = 0
+    drop_copy: int = 0
+    market_data: int = 0
+
+
+class Reduced(Event, frozen=True):
+    """`quantity` was taken off a resting order, which kept its place with `leaves`."""
+
+    KIND = EventKind.REDUCED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+    price: int = 0
+    quantity: int = 0
+    order_number: int = 0
+    leaves: int = 0
+    column_13: int = 0
+    drop_copy: int = 0
+    market_data: int = 0
+
+
+class Canceled(Event, frozen=True):
+    """The order is gone; `quantity` of it was still open."""
+
+    KIND = EventKind.CANCELED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+    price: int = 0
+    quantity: int = 0
+    order_number: int = 0
+    leaves: int = 0
+    reason: int = 0
+    drop_copy: int = 0
+    market_data: int = 0
+
+
+class Expired(Event, frozen=True):
+    """The order's time is over; `quantity` of it was still open."""
+
+    KIND = EventKind.EXPIRED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+    price: int = 0
+    quantity: int = 0
+    order_number: int = 0
+    leaves: int = 0
+    expires: int = 0
+    drop_copy: int = 0
+    market_data: int = 0
+
+
+class Rested(Event, frozen=True):
+    """What matching left of an order now stands in the book; market data alone."""
+
+    KIND = EventKind.RESTED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+    price: int = 0
+    quantity: int = 0
+    order_number: int = 0
+    leaves: int = 0
+    column_13: int = 0
+    drop_copy: int = 0
+    market_data: int = 0
+
+
+class MassCanceled(Event, frozen=True):
+    """So many orders were canceled by a mass cancel; PENDING in the flags says that more will follow."""
+
+    KIND = EventKind.MASS_CANCELED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    command: int = 0
+    inbound: int = 0
+    count: int = 0

@@ -1,0 +1,187 @@
+"""Every row of state: what snapshots and the first batches of a segment hold, in this order."""
+
+from core.kinds import StateKind
+from core.layout import Row, Text2, Text4
+
+
+class State(Row, frozen=True):
+    """A row of state; column 0 is its kind."""
+
+
+class EngineState(State, frozen=True):
+    """First row of a snapshot: the venue's clock and counters."""
+
+    KIND = StateKind.ENGINE
+    sequence: int = 0
+    time: int = 0
+    semantics: int = 0
+    state: int = 0
+    day: int = 0
+    days: int = 0
+    order_numbers: int = 0
+    match_numbers: int = 0
+    control_inbound: int = 0
+    todo_order: int = 0
+    todo_account: int = 0
+    next_semantics: int = 0
+    dropped: int = 0
+
+
+class CurrencyState(State, frozen=True):
+    """A currency: what came in, what went out, and the venue's fees."""
+
+    KIND = StateKind.CURRENCY
+    currency: int = 0
+    symbol: Text2 = ""
+    decimals: int = 0
+    deposited: int = 0
+    withdrawn: int = 0
+    fees: int = 0
+
+
+class InstrumentState(State, frozen=True):
+    """An instrument's terms, state and market data number."""
+
+    KIND = StateKind.INSTRUMENT
+    instrument: int = 0
+    flags: int = 0
+    symbol: Text2 = ""
+    currencies: int = 0
+    multiplier: int = 0
+    divisor: int = 0
+    lot_units: int = 0
+    price_max: int = 0
+    quantity_max: int = 0
+    fee_rates: int = 0
+    state: int = 0
+    market_data: int = 0
+
+
+class FirmState(State, frozen=True):
+    """A firm and its drop copy number."""
+
+    KIND = StateKind.FIRM
+    firm: int = 0
+    drop_copy: int = 0
+
+
+class AccountState(State, frozen=True):
+    """An account."""
+
+    KIND = StateKind.ACCOUNT
+    account: int = 0
+    firm: int = 0
+    state: int = 0
+    name: Text4 = ""
+
+
+class BalanceState(State, frozen=True):
+    """What an account holds of a currency, and how much of it live orders reserve."""
+
+    KIND = StateKind.BALANCE
+    account: int = 0
+    currency: int = 0
+    total: int = 0
+    reserved: int = 0
+
+
+class SessionState(State, frozen=True):
+    """A session and its numbers."""
+
+    KIND = StateKind.SESSION
+    session: int = 0
+    role: int = 0
+    inbound: int = 0
+    outbound: int = 0
+
+
+class GrantState(State, frozen=True):
+    """An account that a session may act for."""
+
+    KIND = StateKind.GRANT
+    session: int = 0
+    account: int = 0
+    first: int = 0
+
+
+class AnswersState(State, frozen=True):
+    """Up to four answered commands of a session: from inbound number `inbound`, content hash, first, count."""
+
+    KIND = StateKind.ANSWERS
+    session: int = 0
+    inbound: int = 0
+    hash_0: int = 0
+    first_0: int = 0
+    count_0: int = 0
+    hash_1: int = 0
+    first_1: int = 0
+    count_1: int = 0
+    hash_2: int = 0
+    first_2: int = 0
+    count_2: int = 0
+    hash_3: int = 0
+    first_3: int = 0
+    count_3: int = 0
+
+
+class OrderState(State, frozen=True):
+    """A live order; rows stand per instrument and side, best price first, in queue order."""
+
+    KIND = StateKind.ORDER
+    order_number: int = 0
+    instrument: int = 0
+    account: int = 0
+    session: int = 0
+    client_order_id: int = 0
+    flags: int = 0
+    price: int = 0
+    leaves: int = 0
+    executed: int = 0
+    expires: int = 0
+    maker_rate: int = 0
+    taker_rate: int = 0
+    timer: int = 0
+
+
+class TodoState(State, frozen=True):
+    """A mass operation that has not finished."""
+
+    KIND = StateKind.TODO
+    command: int = 0
+    sequence: int = 0
+    session: int = 0
+    inbound: int = 0
+    instrument: int = 0
+    account: int = 0
+    side: int = 0
+    last_order: int = 0
+    count: int = 0
+
+
+class QuarantinedState(State, frozen=True):
+    """A row that was replaced by a halt, and whose Quarantine row has not come yet."""
+
+    KIND = StateKind.QUARANTINED
+    named: int = 0
+
+
+class DigestState(State, frozen=True):
+    """The event digest: hash of all full blocks, then the event rows of the unfinished block follow as they are."""
+
+    KIND = StateKind.DIGEST
+    hash_0: int = 0
+    hash_1: int = 0
+    hash_2: int = 0
+    hash_3: int = 0
+    events: int = 0
+
+
+class StateEnd(State, frozen=True):
+    """Last row of a snapshot: the state digest over the rows before DIGEST, and how many rows stand before this one."""
+
+    KIND = StateKind.END
+    hash_0: int = 0
+    hash_1: int = 0
+    hash_2: int = 0
+    hash_3: int = 0
+    rows: int = 0

@@ -1,0 +1,72 @@
+"""The bench measures every stage, says what it measured, and writes it down."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from tools.build import build
+from tools.main import app
+
+STAGES = [
+    "engine",
+    "+ event digest",
+    "+ stamp, seal, chain",
+    "+ LMDB, not synced",
+    "durable, applied",
+    "raw LMDB, synced",
+]
+
+
+def run(tmp_path, *arguments):
+    """Exit code, what is printed, and the figures."""
+    file = tmp_path / "figures.json"
+    command = ["bench", "--quick", "--json", str(file), "--folder", str(tmp_path), *arguments]
+    result = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(app, command)
+    return result, json.loads(file.read_text()) if file.exists() else {}
+
+
+@pytest.mark.both
+def test_every_stage_is_measured_and_written_down(tmp_path):
+    result, figures = run(tmp_path, "--flow", "own", "--commands", "3000")
+    assert result.exit_code == 0, result.output
+    assert figures["build"] == build()
+    assert figures["garbage_collector"] == "off"
+    assert figures["machine"].keys() >= {"processor", "cores", "python"}
+    assert [*dict.fromkeys(line["stage"] for line in figures["stages"] if line["stage"] != "yardstick")] == STAGES
+    assert all(
+        line["per_second"] > 0 and line["batch_us"].keys() == {"p50", "p99", "p99.9"} for line in figures["stages"]
+    )
+    durable = {line["batch"]: line for line in figures["stages"] if line["stage"] == "durable, applied"}
+    assert durable.keys() == {1, 64, 1024}
+    assert all(line["ratio"] > 0 and line["against"] == "raw LMDB" for line in durable.values())
+    assert figures["bytes_per_resting_order"] > 100
+    assert figures["disk"]["bytes of journal for each command, 1024 a batch"] > 128
+    assert not [path for path in tmp_path.iterdir() if path.name != "figures.json"]
+
+
+def test_the_yardstick_is_measured_or_its_absence_is_told(tmp_path):
+    result, figures = run(tmp_path, "--flow", "own", "--commands", "2000")
+    engine = next(line for line in figures["stages"] if line["stage"] == "engine")
+    if figures["notes"]:
+        assert "No yardstick: " in result.output
+        assert "ratio" not in engine
+    else:
+        assert figures["stages"][0]["stage"] == "yardstick"
+        assert engine["against"] == "yardstick"
+        assert 0 < engine["ratio"] < 2
+
+
+def test_without_the_prototype_the_rest_is_measured(tmp_path, monkeypatch):
+    monkeypatch.setenv("LOCKSTEP_CHECKOUT", str(tmp_path / "elsewhere"))
+    result, figures = run(tmp_path, "--flow", "own", "--commands", "2000")
+    assert result.exit_code == 0, result.output
+    assert figures["notes"] == ["No yardstick: the prototype does not lie beside the checkout."]
+    assert figures["stages"][0]["stage"] == "engine"
+
+
+@pytest.mark.parametrize("flow", ["nonsense", "flash1:nowhere.bin"])
+def test_a_flow_that_cannot_be_read_is_a_wrong_command_line(tmp_path, flow):
+    result, figures = run(tmp_path, "--flow", flow)
+    assert result.exit_code == 64
+    assert figures == {}

@@ -1,0 +1,98 @@
+"""A client that sees market data alone holds the engine's book: docs/events.md, Rebuilding a book, done as it says."""
+
+from core import messages as m
+from core.kinds import KEPT_PLACE, RESTING, Side
+from core.machine import Machine
+from core.rows import rows
+from tests.pair import seeds, stream
+
+PUBLIC = (
+    m.Accepted, m.Rested, m.Executed, m.Reduced, m.Canceled, m.Expired, m.Replaced, m.InstrumentDefined,
+    m.TradingStateChanged,
+)  # fmt: skip
+PRIVATE = ("session", "outbound", "account", "client_order_id", "original_client_order_id", "drop_copy")
+
+
+def public(event):
+    """What market data shows of an event; None if it is no part of it."""
+    if not isinstance(event, PUBLIC) or event.market_data == 0:
+        return None
+    return type(event)(**{name: getattr(event, name) for name in event.__struct_fields__ if name not in PRIVATE})
+
+
+class Book:
+    """One instrument's orders by side and price, each price a list of [order number, leaves]."""
+
+    def __init__(self):
+        self.levels, self.market_data = {}, 0
+
+    def read(self, event):
+        """Treat one row of market data."""
+        assert event.market_data == self.market_data + 1, "a gap"
+        self.market_data = event.market_data
+        match event:
+            case m.Accepted() | m.Rested():
+                assert event.flags & RESTING
+                self.add(event)
+            case m.Executed():
+                level = next(level for level in self.levels.values() if level[0][0] == event.order_number)
+                level[0][1] = event.leaves
+                if event.leaves == 0:
+                    self.remove(event)
+            case m.Canceled() | m.Expired():
+                self.remove(event)
+            case m.Reduced():
+                self.find(event)[1] = event.leaves
+            case m.Replaced() if event.flags & KEPT_PLACE:
+                self.find(event)[1] = event.leaves
+            case m.Replaced():
+                self.remove(event)
+                if event.flags & RESTING:
+                    self.add(event)
+
+    def add(self, event):
+        self.levels.setdefault((event.flags & 1, event.price), []).append([event.order_number, event.leaves])
+
+    def find(self, event):
+        return next(order for level in self.levels.values() for order in level if order[0] == event.order_number)
+
+    def remove(self, event):
+        order = self.find(event)
+        self.levels = {key: [o for o in level if o is not order] for key, level in self.levels.items()}
+        self.levels = {key: level for key, level in self.levels.items() if level}
+
+
+def shown(book, side):
+    """All orders of a side as (price, order number, leaves), the one that trades next first."""
+    prices = sorted((price for s, price in book.levels if s == side), reverse=side == Side.BUY)
+    return [(price, number, leaves) for price in prices for number, leaves in book.levels[side, price]]
+
+
+def held(machine, instrument, side):
+    """The same as the engine has it, from its snapshot: rows of a book stand best price first, in queue order."""
+    found = [row for row in machine if isinstance(row, m.OrderState)]
+    found = [row for row in found if (row.instrument, row.flags & 1) == (instrument, side)]
+    return [(row.price, row.order_number, row.leaves) for row in found]
+
+
+def follow(seed, steps):
+    """Compare the book of every instrument after every command of a random stream."""
+    pair = stream(seed, steps)
+    machine, books = Machine(), {}
+    for row, quarantine, _ in pair.log:
+        told = machine.apply_quarantined(row, 0, quarantine, 0) if quarantine else machine.apply(row, 0, len(row))
+        for event in rows(told):
+            if (seen := public(event)) is not None:
+                books.setdefault(seen.instrument, Book()).read(seen)
+        state = list(rows(machine.rows()))
+        for instrument, book in books.items():
+            for side in Side:
+                assert shown(book, side) == held(state, instrument, side)
+    return books
+
+
+def test_market_data_alone_rebuilds_every_book_after_every_command():
+    """The book that market data makes is the engine's, order by order, after each command of random streams."""
+    for seed in seeds(3):
+        books = follow(seed, 250)
+        assert sum(book.market_data for book in books.values()) > 100

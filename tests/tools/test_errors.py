@@ -1,0 +1,202 @@
+"""Every error is one line on stderr and its exit code: 1 failed or damaged, 2 no journal, 64 the command line."""
+
+import gzip
+import json
+import re
+import shutil
+
+import pytest
+
+from journal.directory import JournalDirectory
+from tests.tools.conftest import FIRST, ROWS, ask, flip, run
+
+QUERIES = ["replay", "book", "order", "fills", "verify", "dump", "snapshot"]
+REST = {"book": ["AAA/USD"], "order": ["1"]}
+
+
+def refused(code, *arguments):
+    """The one line on stderr; nothing is printed, and nothing else is raised."""
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (code, ""), result.output
+    assert isinstance(result.exception, SystemExit)
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("lockstep: ")
+    return lines[0]
+
+
+MISUSES = [
+    (["book", "DIR", "ZZZ"], f"no instrument ZZZ at row {ROWS}; known: AAA/USD"),
+    (["book", "DIR", "AAA/USD", "--at", 1], "no instrument AAA/USD at row 1; known: none"),
+    (["book", "DIR", "AAA/USD", "--at", ROWS + 1], f"--at {ROWS + 1}: this journal holds the rows 0 to {ROWS}"),
+    (["book", "DIR", "AAA/USD", "--at", -1], f"--at -1: this journal holds the rows 0 to {ROWS}"),
+    (["book", "DIR", "AAA/USD", "--at", 1, "--time", "1"], "--at and --time exclude each other"),
+    (["book", "DIR", "AAA/USD", "--depth", 0], "--depth"),
+    (["book", "DIR", "AAA/USD", "--at", "x"], "--at"),
+    (["book", "DIR", "AAA/USD", "--time", "noon"], "noon: not a time"),
+    (["book", "DIR", "AAA/USD", "--time", "2026-13-01"], "2026-13-01: "),
+    (["book", "DIR", "AAA/USD", "--time", "09:61:00"], "not a time"),
+    (["book", "DIR"], "SYMBOL"),
+    (["replay", "DIR", "--to", ROWS + 1], f"--to {ROWS + 1}: this journal holds the rows 0 to {ROWS}"),
+    (["replay", "DIR", "--to", 1, "--until", "1"], "--to and --until exclude each other"),
+    (["replay", "DIR", "--until", ""], "not a time"),
+    (["replay"], "DIR"),
+    (["replay", "DIR", "more"], "more"),
+    (["order", "DIR", 6], "no order 6 in VENUE"),
+    (["order", "DIR", 0], "NUMBER"),
+    (["order", "DIR", "x"], "NUMBER"),
+    (["dump", "DIR", "--from", ROWS + 1], f"this journal holds the rows 1 to {ROWS}"),
+    (["dump", "DIR", "--from", 0], "this journal holds the rows"),
+    (["dump", "DIR", "--to", ROWS + 1], "this journal holds the rows"),
+    (["dump", "DIR", "--from", FIRST, "--to", FIRST - 1], f"--from {FIRST} is behind --to {FIRST - 1}"),
+    (["verify", "DIR", "--head", "x"], "--head x: not SEQ:HASH"),
+    (["verify", "DIR", "--head", "1:00"], "not a sequence number and 64 hexadecimal digits"),
+    (["fills", "DIR", "--nonsense"], "--nonsense"),
+    (["nonsense"], "nonsense"),
+    (["import", "nonsense"], "nonsense"),
+    (["import", "lobster", "x.csv"], "--journal"),
+    (["import"], "Missing command"),
+    ([], "Missing command"),
+]
+
+
+@pytest.mark.both
+@pytest.mark.parametrize(("arguments", "said"), MISUSES, ids=lambda value: " ".join(map(str, value))[:50])
+def test_misuse(arguments, said, venue):
+    line = refused(64, *(venue if argument == "DIR" else argument for argument in arguments))
+    assert said.replace("VENUE", str(venue)) in line
+
+
+@pytest.mark.parametrize("name", QUERIES)
+@pytest.mark.parametrize("what", ["missing", "empty", "foreign", "file"])
+def test_not_a_journal(name, what, tmp_path):
+    path = tmp_path / "there"
+    if what == "file":
+        path.write_text("x")
+    elif what != "missing":
+        path.mkdir()
+    if what == "foreign":
+        (path / "notes.txt").write_text("x")
+    before = sorted(tmp_path.rglob("*"))
+    assert "no journal here" in refused(2, name, path, *REST.get(name, []))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["replay", "book", "order", "fills", "dump", "snapshot"])
+def test_damage_is_one_line(name, venue):
+    """A flipped bit in a command ends every query; what came before it may have been printed."""
+    shutil.rmtree(venue / "snapshots")
+    flip(venue / "segments" / f"{1:020}" / "data.mdb", (9_990).to_bytes(8, "little"))
+    result = run(name, venue, *REST.get(name, []))
+    assert (result.exit_code, len(result.stderr.splitlines()[-1:])) == (1, 1)
+    assert re.match("lockstep: batch .*: its hash is not that of its bytes", result.stderr.splitlines()[-1])
+
+
+def test_a_journal_open_in_this_process(venue):
+    journal = JournalDirectory(venue)
+    try:
+        assert "already open" in refused(1, "replay", venue)
+    finally:
+        journal.close()
+
+
+GOOD = {"c": "new", "id": 1, "s": "B", "p": 100, "q": 1, "tif": "GTC", "t": 5}
+BAD_LINES = [
+    ("{", "Input data was truncated"),
+    (json.dumps(GOOD | {"c": "amend"}), "Invalid enum value 'amend'"),
+    (json.dumps(GOOD | {"p": "100"}), "Expected `int`, got `str`"),
+    (json.dumps(GOOD | {"p": 1.5}), "Expected `int`, got `float`"),
+    (json.dumps(GOOD | {"p": 2**63}), "price 9223372036854775808 does not fit into 64 bits"),
+    (json.dumps(GOOD | {"t": -1}), "time -1 is out of range"),
+    (json.dumps(GOOD | {"id": "X1"}), "neither an integer nor"),
+    ('{"c": "new", "id": 1}', "a new order needs a side"),
+    ('{"c": "cancel"}', "missing required field `id`"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), BAD_LINES)
+def test_a_malformed_line_of_orders(line, said, tmp_path):
+    flow = tmp_path / "flow"
+    flow.mkdir()
+    (flow / "commands.jsonl").write_text(f"{json.dumps(GOOD)}\n{line}\n")
+    told = refused(1, "import", "orders", flow, "--journal", tmp_path / "venue")
+    assert f"{flow / 'commands.jsonl'}: line 2: " in told
+    assert said in told
+    assert [path.name for path in tmp_path.iterdir()] == ["flow"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("34200.1,1,5,10", "not `time,type,order id,size,price,direction`"),
+        ("x,1,5,10,100,1", "not `time"),
+        ("34200.1,9,5,10,100,1", "type 9"),
+        ("34200.1,1,5,10,100,2", "direction 2"),
+        ("34200.1,1,5,0,100,1", "must be positive"),
+        ("34200.1,1,5,10,1.5,1", "not `time"),
+        ("34200.1,1,99999999999999999999,10,100,1", "does not fit into 64 bits"),
+        ("", "not `time"),
+    ],
+)
+def test_a_malformed_line_of_messages(line, said, tmp_path):
+    file = tmp_path / "messages.csv"
+    file.write_text(f"34200.0,1,4,10,100,1\n{line}\n")
+    told = refused(1, "import", "lobster", file, "--journal", tmp_path / "venue")
+    assert told.startswith(f"lockstep: {file}: line 2: ")
+    assert said in told
+    assert [path.name for path in tmp_path.iterdir()] == ["messages.csv"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "shorter than a header"),
+        (bytes(16), "not a flash1 file of version 1"),
+        (bytes.fromhex("3130305f5742454d") + bytes([1, 0, 0, 0, 2, 0, 0, 0]) + bytes(40), "belong to 2 records"),
+        (
+            bytes.fromhex("3130305f5742454d") + bytes([1, 0, 0, 0, 1, 0, 0, 0, 7]) + bytes(39),
+            "record 0: no such message",
+        ),
+    ],
+)
+def test_a_malformed_workload(content, said, tmp_path):
+    file = tmp_path / "flow.bin"
+    file.write_bytes(content)
+    assert said in refused(1, "import", "flash1", file, "--journal", tmp_path / "venue", "--reports", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["flow.bin"]
+
+
+@pytest.mark.parametrize("form", ["lobster", "flash1", "orders"])
+def test_a_source_that_is_missing(form, tmp_path):
+    told = refused(1, "import", form, tmp_path / "nothing", "--journal", tmp_path / "venue")
+    assert str(tmp_path / "nothing") in told
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz"])
+def test_a_source_whose_compression_is_damaged(suffix, tmp_path):
+    file = tmp_path / f"messages.csv{suffix}"
+    file.write_bytes(gzip.compress(b"34200.0,1,4,10,100,1\n" * 100)[:40])
+    assert f"{file}: not a sound {suffix} file" in refused(
+        1, "import", "lobster", file, "--journal", tmp_path / "venue"
+    )
+
+
+@pytest.mark.parametrize("form", ["lobster", "flash1", "orders"])
+@pytest.mark.parametrize("there", ["journal", "files", "file"])
+def test_an_import_onto_something_is_refused(form, there, venue, tmp_path):
+    target = {"journal": venue, "files": tmp_path / "files", "file": tmp_path / "file"}[there]
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "x").touch()
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    assert str(target) in refused(1, "import", form, tmp_path, "--journal", target)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_help_tells_exit_codes_and_every_command_has_an_example():
+    assert "64" in ask("--help")
+    for name in [*QUERIES, "demo"]:
+        assert f"Example: lockstep {name}" in " ".join(ask(name, "--help").split())
+    for form in ("lobster", "orders", "flash1"):
+        assert f"Example: lockstep import {form}" in " ".join(ask("import", form, "--help").split())

@@ -1,0 +1,44 @@
+"""`lockstep bench`: what each part of a node costs, measured in one run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.failures import Misuse
+
+
+def bench(
+    json: Annotated[Path | None, typer.Option(help="Write every figure to this file too.")] = None,
+    commands: Annotated[
+        int | None,
+        typer.Option(min=1_000, help="Commands of the flow; 1,000,000 compiled and 100,000 interpreted if not given."),
+    ] = None,
+    flow: Annotated[
+        str | None, typer.Option(help="own, or flash1:FILE; both where the market data lies beside the checkout.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="An existing directory on the disk to measure; the system's temporary one if not."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A few seconds, to see that it works.")] = False,
+) -> None:
+    """Measure the engine, then with each further part of a node, then the disk; best of several runs.
+
+    Exit code 1 if a replay of what was journaled differs from the run.
+
+    Example: lockstep bench --quick --json figures.json
+    """
+    from tempfile import TemporaryDirectory
+
+    from tools.bench_report import Bench, Plan, choose
+
+    try:
+        flows = choose(flow, commands, quick=quick)
+    except (OSError, ValueError) as error:
+        raise Misuse(f"--flow {error}") from None
+    with TemporaryDirectory(prefix="lockstep-bench-", dir=folder) as scratch:
+        report = Bench(Plan.quick() if quick else Plan(), Path(scratch)).run(flows)
+    report.show()
+    if json is not None:
+        json.write_text(report.json())

@@ -1,0 +1,37 @@
+"""`lockstep demo`: a whole trading day in one terminal, journaled, replayed, verified, and damaged on purpose."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tools.failures import FAILED, Failure
+
+COMMANDS = 60_000
+
+
+def demo(
+    journal: Annotated[
+        Path | None, typer.Option(help="Keep the journal in this new directory; without it a temporary one is used.")
+    ] = None,
+    commands: Annotated[int, typer.Option(min=1_000, help="Commands of the trading day.")] = COMMANDS,
+    seed: Annotated[int, typer.Option(help="Another number makes another day; the same one the same bytes.")] = 7,
+) -> None:
+    """Make a venue, trade a day on it, replay the day, verify it, flip one bit, and find it.
+
+    Exit code 1 if a replay differs, the journal does not verify, or the flipped bit is not found.
+
+    Example: lockstep demo --journal venue --commands 20000
+    """
+    from tempfile import TemporaryDirectory
+
+    from journal.errors import Exists, NotAJournal
+    from tools.demo_story import tell
+
+    with TemporaryDirectory(prefix="lockstep-demo-") as scratch:
+        try:
+            good = tell(journal or Path(scratch) / "venue", Path(scratch), commands, seed, kept=journal is not None)
+        except (Exists, NotAJournal) as error:
+            raise Failure(f"{error}; the demo makes a new journal") from None
+    if not good:
+        raise typer.Exit(FAILED)

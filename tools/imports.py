@@ -1,0 +1,109 @@
+"""`lockstep import`: foreign order flow becomes a journal."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+imports = typer.Typer(help="Make a journal of foreign order flow.", no_args_is_help=False)
+
+JournalOption = Annotated[
+    Path, typer.Option("--journal", metavar="DIR", help="The new journal; nothing may stand there.")
+]
+SymbolOption = Annotated[
+    str | None, typer.Option(help="Symbol of the instrument; made from the file's name if absent.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="The summary as one JSON object.")]
+
+
+@imports.command("lobster")
+def lobster(
+    messages: Annotated[
+        Path, typer.Argument(metavar="MESSAGES", help="A message file: .csv, .csv.gz or .csv.xz.", show_default=False)
+    ],
+    journal: JournalOption,
+    symbol: SymbolOption = None,
+    as_shown: Annotated[
+        bool,
+        typer.Option("--as-shown", help="Enter old orders when they come into the published window, not by their id."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Import a LOBSTER message file. Incoming orders are not published there; docs/tools.md says how they are made.
+
+    Example: lockstep import lobster AAPL_2012-06-21_message_50.csv.xz --journal aapl
+    """
+    from tools import import_lobster
+    from tools.importing import refuse_existing, write_journal
+
+    refuse_existing(journal)
+    _say(write_journal(import_lobster.read(messages, symbol, as_shown=as_shown), journal), as_json=as_json)
+
+
+@imports.command("orders")
+def orders(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Holds commands.jsonl, and may hold seed.jsonl and meta.json.", show_default=False
+        ),
+    ],
+    journal: JournalOption,
+    symbol: SymbolOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import orders in the normalised form: a seed, and commands as JSON lines, plain, .gz or .xz.
+
+    Example: lockstep import orders flow --journal venue --symbol AAPL
+    """
+    from tools import import_orders
+    from tools.importing import refuse_existing, write_journal
+
+    refuse_existing(journal)
+    _say(write_journal(import_orders.read(folder, symbol), journal), as_json=as_json)
+
+
+@imports.command("flash1")
+def flash1(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A workload: .bin, .bin.gz or .bin.xz.", show_default=False)
+    ],
+    journal: JournalOption,
+    reports: Annotated[Path | None, typer.Option(metavar="OUT", help="Write the canonical report lines here.")] = None,
+    symbol: SymbolOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import a flash1 workload.
+
+    Example: lockstep import flash1 normal_seed7_count20000.bin.xz --journal normal --reports reports.txt
+    """
+    from tools import import_flash1
+    from tools.importing import refuse_existing, write_journal
+
+    refuse_existing(journal)
+    source = import_flash1.read(file, symbol)
+    if reports is None:
+        _say(write_journal(source, journal), as_json=as_json)
+        return
+    unfinished = reports.with_name(f".{reports.name}.unfinished")
+    lines = import_flash1.ReportFile(unfinished)
+    try:
+        summary = write_journal(source, journal, lines.feed)
+        lines.close()
+        unfinished.replace(reports)
+    finally:
+        with suppress(FileNotFoundError):
+            unfinished.unlink()
+    _say(summary, as_json=as_json)
+
+
+def _say(summary: object, *, as_json: bool) -> None:
+    from tools.importing import Summary
+    from tools.output import print_json
+
+    assert isinstance(summary, Summary)
+    if as_json:
+        print_json(summary._asdict())
+    else:
+        print(summary)

@@ -1,0 +1,77 @@
+"""`lockstep replay`: apply a journal again, and print the digests that every replica must agree on."""
+
+import sys
+from time import perf_counter
+from typing import Annotated
+
+import typer
+
+from core.check import check
+from core.kinds import ROW_SIZE
+from core.machine import Machine
+from journal.directory import JournalDirectory
+from tools.failures import Failure
+from tools.moments import TIME_HELP, moment
+from tools.options import Journal, Json
+from tools.output import print_json
+from tools.reading import applied, begin, opened
+
+CHECK_ROWS = 100_000
+
+
+def replay(
+    journal: Journal,
+    to: Annotated[int | None, typer.Option("--to", metavar="SEQ", help="Stop after this row.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help=f"Stop after rows stamped: {TIME_HELP}")
+    ] = None,
+    checked: Annotated[
+        bool, typer.Option("--check", help="Assert every invariant now and then, and at the end.")
+    ] = False,
+    from_zero: Annotated[
+        bool,
+        typer.Option("--from-zero/--from-snapshot", help="Begin at the first segment, or at the newest sound state."),
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Replay a journal and print the event digest and the state digest; the rate goes to stderr.
+
+    Example: lockstep replay venue --to 1000 --check
+    """
+    with opened(journal) as source:
+        last = moment(source, to, until, ("--to", "--until"))
+        machine, name = begin(source, last, from_zero=from_zero)
+        print(f"from {name}, after row {machine.engine.sequence}", file=sys.stderr)
+        _run(source, machine, last, checked=checked)
+    digests = {
+        "sequence": machine.engine.sequence,
+        "event_digest": machine.digest.value().hex(),
+        "state_digest": machine.state_digest().hex(),
+    }
+    if as_json:
+        print_json(digests)
+        return
+    print(f"event digest {digests['event_digest']}")
+    print(f"state digest {digests['state_digest']}")
+
+
+def _run(journal: JournalDirectory, machine: Machine, last: int, *, checked: bool) -> None:
+    first, events, started = machine.engine.sequence, 0, perf_counter()
+    due = first + CHECK_ROWS
+    for batch in applied(journal, machine, last):
+        events += len(batch.events) // ROW_SIZE
+        if checked and machine.engine.sequence >= due:
+            _check(machine)
+            due = machine.engine.sequence + CHECK_ROWS
+    rows, seconds = machine.engine.sequence - first, perf_counter() - started
+    if checked:
+        _check(machine)
+    rate = int(float(rows) / seconds)
+    print(f"{rows} rows, {events} events in {seconds:.3f} s: {rate} rows/s", file=sys.stderr)
+
+
+def _check(machine: Machine) -> None:
+    try:
+        check(machine.engine)
+    except AssertionError as error:
+        raise Failure(f"after row {machine.engine.sequence} the state contradicts itself: {error}") from None
