@@ -9,3 +9,7 @@ class EventsDiffer(JournalError):
     def __init__(self, sequence: int, where: str) -> None:
         super().__init__(f"events up to row {sequence} differ from what {where} says of them")
         self.sequence = sequence
+
+
+class BadRows(ValueError):
+    """Rows that nobody may submit; nothing was sealed."""

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from core.limits import SUM_MAX
 from core.machine import Machine
 from core.state import SEMANTICS
+from journal.batch import BatchKind, read_header
 from journal.directory import JournalDirectory
-from journal.errors import Damaged
+from journal.errors import Damaged, NotAJournal
 from journal.event_store import EventStore
-from replicas.replay import recover, replay, start
+from journal.journal import RollingJournal
+from replicas.replay import is_quarantine, recover, replay, start
 from replicas.sequencer import Sequencer
 
 
@@ -23,11 +24,38 @@ def resume(path: Path) -> tuple[JournalDirectory, Sequencer]:
     """The venue as its journal says, ready to go on. NotAJournal, Locked, Damaged, EventsDiffer, DiskError."""
     directory = JournalDirectory(path, write=True)
     try:
-        machine = recover(directory, directory.snapshots)
-        return directory, Sequencer(directory, machine, events=mend_events(directory))
+        sequencer = take_over(directory, directory.snapshots)
+        sequencer.events = mend_events(directory)
+        return directory, sequencer
     except BaseException:
         directory.close()
         raise
+
+
+def take_over(journal: RollingJournal, folder: Path | None = None) -> Sequencer:
+    """The writer of a journal that another one left: whatever it committed is applied, or quarantined if it cannot be.
+
+    A writer that died between a batch and the quarantine of one of its rows leaves the batch at the end.
+    """
+    machine = start(journal, folder)
+    if machine.engine.sequence == journal.head().sequence:
+        return Sequencer(journal, machine)
+    first = _last_batch(journal)
+    sequencer = Sequencer(journal, recover(journal, folder, upto=first - 1))
+    values = [value for value in journal.batches(first) if read_header(value).kind == BatchKind.COMMANDS]
+    sequencer.finish(values)
+    return sequencer
+
+
+def _last_batch(journal: RollingJournal) -> int:
+    """First row of the last batch that does not begin with a Quarantine row."""
+    first = journal.head().sequence
+    while True:
+        value = next(journal.batches(first))
+        first = read_header(value).first
+        if not is_quarantine(value):
+            return first
+        first -= 1
 
 
 def mend_events(directory: JournalDirectory) -> EventStore:
@@ -45,7 +73,7 @@ def _sound(path: Path) -> EventStore:
     """The store if every batch in it is sound, otherwise an empty one."""
     try:
         store = EventStore(path, write=True)
-    except Damaged:
+    except (Damaged, NotAJournal):
         EventStore.remove(path)
         return EventStore(path, write=True)
     try:
@@ -57,8 +85,21 @@ def _sound(path: Path) -> EventStore:
 
 
 def _bring_up(directory: JournalDirectory, store: EventStore) -> None:
-    head = store.head()
-    machine = start(directory, directory.snapshots, upto=min(head, SUM_MAX))
-    for applied in replay(directory, machine):
+    """Append what the store lacks; events of older semantics versions cannot be made again and are left out."""
+    oldest = _oldest_applied(directory)
+    if store.head() < oldest - 1:
+        store.clear()
+    head = max(store.head(), oldest - 1)
+    for applied in replay(directory, start(directory, directory.snapshots, upto=head)):
         if applied.header.first > head:
             store.append(applied.header.first, applied.header.last, applied.events)
+
+
+def _oldest_applied(directory: JournalDirectory) -> int:
+    """First row of the oldest of the last segments that this release applies."""
+    oldest = directory.first
+    for first in reversed(directory.segments()):
+        if directory.segment(first).semantics != SEMANTICS:
+            break
+        oldest = first
+    return oldest

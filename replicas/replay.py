@@ -13,6 +13,7 @@ from core.state import SEMANTICS
 from journal import snapshots
 from journal.batch import HEADER_SIZE, BatchKind, Header, name_of, read_header
 from journal.chain import Chain
+from journal.directory import JournalDirectory
 from journal.errors import Gap, WrongSemantics
 from journal.journal import Journal
 from replicas.errors import EventsDiffer
@@ -37,16 +38,26 @@ def recover(journal: Journal, folder: Path | None = None, *, upto: int = SUM_MAX
 
 
 def start(journal: Journal, folder: Path | None = None, *, upto: int = SUM_MAX) -> Machine:
-    """The venue as the newest sound snapshot not after row `upto` holds it, or as the current segment begins.
+    """The venue as the newest sound snapshot not after row `upto` holds it, or as its segment begins.
 
-    Gap for a row before the current segment, whose older ones are opened by themselves.
+    Gap for a row before the first segment that is at hand.
     """
     found = snapshots.newest(folder, upto, journal) if folder is not None else None
     if found is not None and found.semantics == SEMANTICS:
         return Machine.restore(found.rows)
-    if upto < journal.first - 1:
+    return Machine.restore(_state_before(journal, upto))
+
+
+def _state_before(journal: Journal, upto: int) -> bytes:
+    """The state that the segment which holds the row after `upto`, or the last one, begins with."""
+    if upto >= journal.first - 1:
+        return journal.state()
+    if not isinstance(journal, JournalDirectory):
         raise Gap(f"row {upto}", f"the segment begins at row {journal.first}")
-    return Machine.restore(journal.state())
+    firsts = [first for first in journal.segments() if first - 1 <= upto]
+    if not firsts:
+        raise Gap(f"row {upto}", f"the journal begins at row {journal.segments()[0]}")
+    return journal.segment(firsts[-1]).state()
 
 
 def replay(journal: Journal, machine: Machine, *, to: int = SUM_MAX, until: int = SUM_MAX) -> Iterator[Applied]:

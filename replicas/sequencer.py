@@ -6,6 +6,7 @@ No event leaves `submit` before its batch is durable, and none of a batch before
 import struct
 
 from core.kinds import COLUMNS, ROW_SIZE, TIME, CommandKind
+from core.limits import SUM_MAX
 from core.machine import Machine
 from core.messages import Quarantine
 from core.rows import to_row
@@ -17,9 +18,12 @@ from journal.directory import JournalDirectory
 from journal.event_store import EventStore
 from journal.journal import RollingJournal
 from journal.order import seal_closing
-from replicas.replay import apply, recover
+from replicas.errors import BadRows
+from replicas.replay import apply, quarantines, recover
 
 _TIME = struct.Struct("<q")
+_QUARANTINE = int(CommandKind.QUARANTINE)
+_UPGRADE = int(CommandKind.UPGRADE)
 _INDETERMINATE = (MemoryError, RecursionError)
 """Failures of the machine we run on, never taken for what a command does."""
 
@@ -41,14 +45,15 @@ class Sequencer:
         """Make wire rows durable as one batch, then apply them; returns the event rows they caused.
 
         `now` is in ns since 1970 and stands in every row that brings no time of its own. JournalError: nothing of this
-        batch is acknowledged. A row that raises the semantics version ends its batch, and its segment.
+        batch is acknowledged. BadRows: nothing was sealed. A row that raises the semantics version ends its batch, and
+        its segment.
         """
         return b"".join([self._submit(piece, now) for piece in _pieces(rows)])
 
     def _submit(self, rows: bytes, now: int) -> bytes:
         value = self._commit(rows, now)
         first = self.machine.engine.sequence + 1
-        events = self._apply(value)
+        events = self.finish([value])
         if self.events is not None and self.machine.engine.sequence >= first:
             self.events.append(first, self.machine.engine.sequence, events)
         if self.machine.engine.next_semantics != self.machine.engine.semantics:
@@ -81,7 +86,10 @@ class Sequencer:
         engine = self.machine.engine
         head = self.journal.head()
         stamped = stamp(rows, head.sequence, self._last_time(), now)
-        self._time = _TIME.unpack_from(stamped, len(stamped) - ROW_SIZE + TIME)[0]
+        time = _TIME.unpack_from(stamped, len(stamped) - ROW_SIZE + TIME)[0]
+        if time > SUM_MAX:
+            raise BadRows(f"a time is beyond 2^62 - 1: {time}")
+        self._time = time
         value = seal(
             stamped,
             semantics=SEMANTICS,
@@ -98,21 +106,29 @@ class Sequencer:
     def _last_time(self) -> int:
         return max(self._time, self.machine.engine.now)
 
-    def _apply(self, value: bytes) -> bytes:
-        """Apply a batch; quarantine each row that makes the engine raise, and apply the batch around it."""
-        named: dict[int, bytes] = {}
+    def finish(self, values: list[bytes]) -> bytes:
+        """Apply batches that are durable already: the last one, and the Quarantine batches behind it.
+
+        A row that makes the engine raise is quarantined now, if that was not done before. What a row raises while it
+        is being replaced by its halt is raised: that is a fault of the node.
+        """
+        named = quarantines(values[1:])
         before = self.machine.engine.sequence
-        pending = [value]
+        pending = list(values)
         while True:
             try:
                 return b"".join(self._apply_all(pending, named))
             except _INDETERMINATE:
                 raise
-            except Exception:  # noqa: BLE001 - whatever a command makes the engine raise, it raises on every replica
+            except Exception:
+                # Whatever a command makes the engine raise, it raises on every replica.
+                named_row = self.machine.engine.sequence
+                if named_row in named:
+                    raise
                 row = self._name_the_row()
                 self.machine = recover(self.journal, upto=before)
                 pending.append(self._commit(row, self._time))
-                named[_TIME.unpack_from(row, 64)[0]] = pending[-1][HEADER_SIZE : HEADER_SIZE + ROW_SIZE]
+                named[named_row] = pending[-1][HEADER_SIZE : HEADER_SIZE + ROW_SIZE]
 
     def _apply_all(self, values: list[bytes], named: dict[int, bytes]) -> list[bytes]:
         return [apply(self.machine, value, HEADER_SIZE, len(value), named) for value in values]
@@ -127,11 +143,15 @@ class Sequencer:
 
 
 def _pieces(rows: bytes) -> list[bytes]:
-    """The rows, cut after each Upgrade, which is the last of its batch."""
+    """The rows, cut after each Upgrade, which is the last of its batch. BadRows for what nobody may send."""
+    if len(rows) % ROW_SIZE:
+        raise BadRows(f"{len(rows)} bytes are not whole rows")
     kinds = memoryview(rows).cast("q").tolist()[::COLUMNS]
+    if _QUARANTINE in kinds:
+        raise BadRows("a Quarantine row comes from the sequencer alone")
     pieces, begin = [], 0
-    while CommandKind.UPGRADE in kinds[begin:]:
-        end = kinds.index(CommandKind.UPGRADE, begin) + 1
+    while _UPGRADE in kinds[begin:]:
+        end = kinds.index(_UPGRADE, begin) + 1
         pieces.append(rows[begin * ROW_SIZE : end * ROW_SIZE])
         begin = end
     if begin < len(kinds):

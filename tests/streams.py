@@ -126,14 +126,14 @@ class Stream:
 
     def price(self, instrument):
         if self.rng.random() < 0.02:
-            return self.rng.choice(EXTREMES)
+            return self.rng.choice((*EXTREMES, 2**40 - 1, 2**40 - 1))
         if instrument == 3:
             return self.rng.randint(1, 9) * 2 ** self.rng.choice((0, 0, 20))
         return self.rng.randint(95, 105)
 
     def quantity(self):
-        if self.rng.random() < 0.02:
-            return self.rng.choice(EXTREMES)
+        if self.rng.random() < 0.03:
+            return self.rng.choice((*EXTREMES, 2**40 - 1, 2**40 - 1))
         return self.rng.choice((1, 2, 3, 5, 7, 10, 20, 20, 50, 120))
 
     def client_order_id(self):

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
+from core.kinds import ROW_SIZE
 from tools import bench_stages as stages
 from tools.bench_flows import Flow, flash1, own
 from tools.bench_stages import BATCH, Timing
@@ -182,8 +183,7 @@ class Bench:
 
 def _shortened(flow: Flow, commands: int) -> Flow:
     """The first commands of a flow."""
-    rows = flow.rows[: commands * 128]
-    return flow._replace(rows=rows)
+    return flow._replace(rows=flow.rows[: commands * ROW_SIZE])
 
 
 def _figures(line: Line) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from journal.memory import MemoryJournal
 from replicas.replay import recover
 from replicas.sequencer import Sequencer
 from tools.bench_flows import Flow, resting
+from tools.failures import Failure
 
 BATCH: Final = 512
 """Commands of a batch where the disk has no part in it."""
@@ -203,7 +204,7 @@ def _durable(flow: Flow, path: Path, batch: int) -> Disk:
         again = recover(journal)
         replayed = timing.commands / (time.process_time() - started)
     if again.digest.value() != state.digest.value():
-        raise AssertionError("the replay of the bench differs from its run")
+        raise Failure("the replay of what was journaled differs from the run")
     return Disk(timing, _raw(values, path, batch), replayed, used / timing.commands)
 
 

@@ -174,9 +174,6 @@ def test_snapshots_only_save_time(tmp_path, damage):
     directory.close()
 
 
-@pytest.mark.xfail(
-    reason="recovery begins with the state of the current segment, which may lie behind the row asked for"
-)
 @pytest.mark.parametrize("upto", [0, 1, 2, 3])
 def test_a_row_of_an_older_segment(tmp_path, upto):
     """The venue as it stood at a row before the current segment, or a refusal; never a later state."""

@@ -271,13 +271,6 @@ def agrees(journal, sequencer):
     assert sequencer.machine.engine.state == TradingState.OPEN
 
 
-QUARANTINE = pytest.mark.xfail(
-    reason="a Quarantine row that is submitted is sealed among others, and replays take it for the sequencer's own"
-)
-BAD_TIME = pytest.mark.xfail(reason="a row's own time beyond 2^62 - 1 is stamped and sealed, and no engine takes it")
-
-
-@QUARANTINE
 @pytest.mark.parametrize("place", [0, 1, 2])
 @pytest.mark.parametrize("sender", [{}, {"session": 44, "inbound": 1}])
 def test_a_quarantine_from_outside(place, sender):
@@ -293,7 +286,6 @@ def test_a_quarantine_from_outside(place, sender):
     agrees(journal, sequencer)
 
 
-@BAD_TIME
 @pytest.mark.parametrize("time", [2**62, 2**63 - 1])
 def test_a_time_out_of_bounds(time):
     """A row that brings a time no engine accepts is refused before it is sealed, and the venue goes on."""
