@@ -144,20 +144,23 @@ class Stream:
     def EnterOrder(self):  # noqa: N802
         rng, account = self.rng, self.account()
         instrument = rng.choices((1, 2, 3, 4), (50, 30, 20, 1))[0]
-        order_type = rng.choices((Type.LIMIT, Type.MARKET), (90, 10))[0]
+        order_type = rng.choices((Type.LIMIT, Type.MARKET), (84, 16))[0]
         tif = rng.choices(list(Tif), (20, 30, 10, 10, 30))[0]
         if order_type == Type.MARKET and rng.random() < 0.95:
             tif = rng.choice((Tif.IOC, Tif.FOK))
         ahead = rng.choice((0, 100, 300, 1_000, 5_000))
         expires = self.time + ahead if (tif == Tif.GTD) != (rng.random() < 0.02) else 0
+        huge = order_type == Type.LIMIT and rng.random() < 0.01
         return m.EnterOrder(
             session=self.sender(account),
             flags=flags(rng.randrange(2), order_type, tif, rng.random() < 0.08),
             instrument=instrument,
             account=account,
             client_order_id=self.client_order_id(),
-            price=self.price(instrument) if (order_type == Type.LIMIT) != (rng.random() < 0.01) else 0,
-            quantity=self.quantity(),
+            price=2**39
+            if huge
+            else (self.price(instrument) if (order_type == Type.LIMIT) != (rng.random() < 0.01) else 0),
+            quantity=2**39 if huge else self.quantity(),
             expires=expires,
         )
 
