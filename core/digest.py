@@ -33,15 +33,24 @@ class EventDigest:
     def feed(self, rows: bytes) -> None:
         """Take in event rows, 128 bytes each."""
         self.events += len(rows) // ROW_SIZE
-        data = self.tail + rows if self.tail else rows
         at: i64 = 0
-        size: i64 = len(data)
+        size: i64 = len(rows)
+        if self.tail:
+            at = BLOCK_SIZE - len(self.tail)
+            if size < at:
+                self.tail += rows
+                return
+            self._finish_block(self.tail + rows[:at])
+        view = memoryview(rows)
         while size - at >= BLOCK_SIZE:
-            block = sha256(self.blocks)
-            block.update(memoryview(data)[at : at + BLOCK_SIZE])
-            self.blocks = block.digest()
+            self._finish_block(view[at : at + BLOCK_SIZE])
             at += BLOCK_SIZE
-        self.tail = data[at:]
+        self.tail = rows[at:]
+
+    def _finish_block(self, block: bytes | memoryview) -> None:
+        hashed = sha256(self.blocks)
+        hashed.update(block)
+        self.blocks = hashed.digest()
 
     def value(self) -> bytes:
         """The 32 bytes of the digest over all rows so far."""

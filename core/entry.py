@@ -261,11 +261,11 @@ class Entry(Matching):
             return RejectReason.INVALID_EXPIRY
         if keeps or leaves <= 0:
             return 0
-        if not fits(order.executed, leaves):
-            return RejectReason.SUM_AT_BOUND
         reason = refuse_resting(self.same(order), price, leaves, order)
         if reason != 0:
             return reason
+        if not fits(order.executed, leaves):
+            return RejectReason.SUM_AT_BOUND
         if order.flags & POST_ONLY and would_trade(instrument, order.side, price):
             return RejectReason.WOULD_TRADE
         if order.side == Side.SELL:

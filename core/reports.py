@@ -9,10 +9,11 @@ from __future__ import annotations
 from librt.strings import BytesWriter, write_i64_le
 from mypy_extensions import i64
 
-from core.codes import EventKind
+from core.codes import EventKind, RejectReason
 from core.book import Order
 from core.kinds import REMOVED, RESTING
 from core.ledger import Account
+from core.limits import DAY_BASE
 from core.session import Session
 from core.state import State
 
@@ -78,10 +79,10 @@ class Reports(State):
         write_i64_le(out, 0)
 
     def reject(self, reason: i64, instrument: i64, account: i64, client: i64) -> None:
-        """Refuse the current command."""
+        """Refuse the current command. Of another's account neither the sender nor that account's firm learns anything."""
         drop_copy: i64 = 0
         known = self.account(account)
-        if known is not None:
+        if known is not None and reason != RejectReason.NOT_PERMITTED:
             drop_copy = known.firm.next_drop_copy()
         self.row(
             EventKind.REJECTED, self.requester, 0, instrument, account, client, self.command, self.inbound, 0, 0, reason,
@@ -107,7 +108,7 @@ class Reports(State):
     def accepted(self, order: Order, resting: bool) -> None:
         """The order has entered."""
         flags = order.flags | RESTING if resting else order.flags
-        self.about(EventKind.ACCEPTED, order, flags, order.leaves, order.leaves, order.expires, resting)
+        self.about(EventKind.ACCEPTED, order, flags, order.leaves, order.leaves, told_expiry(order), resting)
 
     def rested(self, order: Order) -> None:
         """What is left of an order stands in the book: told to market data alone."""
@@ -161,3 +162,8 @@ class Reports(State):
         """Answer a control command of few columns."""
         drop_copy = firm.firm.next_drop_copy() if firm is not None else 0
         self.row(kind, self.requester, 0, c6, c7, c8, c9, c10, c11, 0, 0, drop_copy, 0)
+
+
+def told_expiry(order: Order) -> i64:
+    """The expiry as events tell it: ns since 1970 for GTD, 0 for any other time in force."""
+    return order.expires if order.expires < DAY_BASE else 0

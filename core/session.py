@@ -79,12 +79,12 @@ class Session:
 
 
 def content_hash(row: bytes, at: i64) -> i64:
-    """62 bits over every column of a command but sequence number, time, session and inbound number.
+    """64 bits over every column of a command but sequence number, time, session and inbound number.
 
     A sum of columns times odd constants (multilinear hashing, Lemire and Kaser 2013, with fixed keys): rows that differ
-    in one column always differ in it, unless by a multiple of 2^62. It is only compared between rows of the same session
-    and inbound number, tells a client's honest repeat from its mistake, and guards nobody against anybody. The product
-    wraps modulo 2^64 compiled and grows interpreted; the low 62 bits agree.
+    in one column always differ in it. It is only compared between rows of the same session and inbound number, tells a
+    client's honest repeat from its mistake, and guards nobody against anybody. The products wrap modulo 2^64 compiled and
+    grow interpreted; the low 64 bits agree.
     """
     total = (
         read_i64_le(row, at + KIND) * 0x1E3779B97F4A7C15
@@ -104,4 +104,5 @@ def content_hash(row: bytes, at: i64) -> i64:
         # Rarely used, and a product each costs the interpreted build a fiftieth of its time.
         total += c12 * 0x27D4EB2F165667C5 + c13 * 0x1F123BB5A7C65D0F
         total += c14 * 0x3A5BD39E8CB4F017 + c15 * 0x106689D45497FDB5
-    return total & 0x3FFFFFFFFFFFFFFF
+    high = total >> 32 & 0xFFFFFFFF
+    return high - (high >> 31 << 32) << 32 | total & 0xFFFFFFFF

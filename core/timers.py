@@ -11,7 +11,7 @@ from core.codes import CancelReason, CommandKind, EventKind, Side
 from core.book import Order
 from core.kinds import ONLY_BUYS
 from core.limits import DAY_BASE, STEPS_MAX
-from core.reports import Reports
+from core.reports import Reports, told_expiry
 from core.state import Todo
 
 
@@ -51,7 +51,7 @@ class Timers(Reports):
     def expire(self, order: Order) -> None:
         """Remove a resting order whose time is over, and tell."""
         self.leave(order)
-        self.about(EventKind.EXPIRED, order, order.flags, order.leaves, 0, order.expires, True)
+        self.about(EventKind.EXPIRED, order, order.flags, order.leaves, 0, told_expiry(order), True)
 
     def run_timers(self, steps: i64) -> i64:
         """Expire GTD orders that are due, in order of expiry and number; returns the steps that are left."""

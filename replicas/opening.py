@@ -17,7 +17,8 @@ def create(path: Path) -> tuple[JournalDirectory, Sequencer]:
     """A new venue with an empty state. Exists, NotAJournal, DiskError."""
     machine = Machine()
     directory = JournalDirectory.create(path, machine.rows(), semantics=SEMANTICS)
-    return directory, Sequencer(directory, machine, events=EventStore(directory.events, write=True))
+    events = EventStore(directory.events, write=True)
+    return directory, Sequencer(directory, machine, events=events, snapshots_folder=directory.snapshots)
 
 
 def resume(path: Path) -> tuple[JournalDirectory, Sequencer]:
@@ -26,6 +27,7 @@ def resume(path: Path) -> tuple[JournalDirectory, Sequencer]:
     try:
         sequencer = take_over(directory, directory.snapshots)
         sequencer.events = mend_events(directory)
+        sequencer.roll_if_upgraded()
         return directory, sequencer
     except BaseException:
         directory.close()
@@ -39,9 +41,9 @@ def take_over(journal: RollingJournal, folder: Path | None = None) -> Sequencer:
     """
     machine = start(journal, folder)
     if machine.engine.sequence == journal.head().sequence:
-        return Sequencer(journal, machine)
+        return Sequencer(journal, machine, snapshots_folder=folder)
     first = _last_batch(journal)
-    sequencer = Sequencer(journal, recover(journal, folder, upto=first - 1))
+    sequencer = Sequencer(journal, recover(journal, folder, upto=first - 1), snapshots_folder=folder)
     values = [value for value in journal.batches(first) if read_header(value).kind == BatchKind.COMMANDS]
     sequencer.finish(values)
     return sequencer

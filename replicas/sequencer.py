@@ -4,6 +4,7 @@ No event leaves `submit` before its batch is durable, and none of a batch before
 """
 
 import struct
+from pathlib import Path
 
 from core.kinds import COLUMNS, ROW_SIZE, TIME, CommandKind
 from core.limits import SUM_MAX
@@ -32,12 +33,22 @@ class Sequencer:
     """The writer of a journal. After any JournalError it is dead: recover from the journal."""
 
     def __init__(
-        self, journal: RollingJournal, machine: Machine, *, epoch: int | None = None, events: EventStore | None = None
+        self,
+        journal: RollingJournal,
+        machine: Machine,
+        *,
+        epoch: int | None = None,
+        events: EventStore | None = None,
+        snapshots_folder: Path | None = None,
     ) -> None:
-        """Write on behind a journal whose last row the machine has applied. `events`, if given, keeps every event row."""
+        """Write on behind a journal whose last row the machine has applied.
+
+        `events` keeps every event row; the snapshots in the folder shorten the pause that a quarantine costs.
+        """
         self.journal = journal
         self.machine = machine
         self.events = events
+        self.snapshots_folder = snapshots_folder
         self.epoch = journal.head().epoch if epoch is None else epoch
         self._time = 0
 
@@ -45,10 +56,15 @@ class Sequencer:
         """Make wire rows durable as one batch, then apply them; returns the event rows they caused.
 
         `now` is in ns since 1970 and stands in every row that brings no time of its own. JournalError: nothing of this
-        batch is acknowledged. BadRows: nothing was sealed. A row that raises the semantics version ends its batch, and
-        its segment.
+        batch is acknowledged. BadRows: nothing was sealed. Rows behind an Upgrade that ends the segment are not
+        sealed either: nobody is answered for them, and clients repeat them to the next release.
         """
-        return b"".join([self._submit(piece, now) for piece in _pieces(rows)])
+        events = []
+        for piece in _pieces(rows):
+            events.append(self._submit(piece, now))
+            if self.journal.semantics != SEMANTICS:
+                break
+        return b"".join(events)
 
     def _submit(self, rows: bytes, now: int) -> bytes:
         value = self._commit(rows, now)
@@ -56,9 +72,13 @@ class Sequencer:
         events = self.finish([value])
         if self.events is not None and self.machine.engine.sequence >= first:
             self.events.append(first, self.machine.engine.sequence, events)
+        self.roll_if_upgraded()
+        return events
+
+    def roll_if_upgraded(self) -> None:
+        """End the segment if its last row was an Upgrade to another version; what follows is that release's to write."""
         if self.machine.engine.next_semantics != self.machine.engine.semantics:
             self.roll(self.machine.engine.next_semantics)
-        return events
 
     def close_batch(self) -> None:
         """Seal a closing batch, so that the digest covers the last row; call it on a clean stop. Harmless when repeated."""
@@ -128,7 +148,7 @@ class Sequencer:
                 if named_row in named:
                     raise
                 row = self._name_the_row()
-                self.machine = recover(self.journal, upto=before)
+                self.machine = recover(self.journal, self.snapshots_folder, upto=before)
                 pending.append(self._commit(row, self._time))
                 named[named_row] = pending[-1][HEADER_SIZE : HEADER_SIZE + ROW_SIZE]
 
@@ -148,14 +168,10 @@ def _pieces(rows: bytes) -> list[bytes]:
     """The rows, cut after each Upgrade, which is the last of its batch. BadRows for what nobody may send."""
     if len(rows) % ROW_SIZE:
         raise BadRows(f"{len(rows)} bytes are not whole rows")
-    kinds = memoryview(rows).cast("q").tolist()[::COLUMNS]
+    kinds = memoryview(rows).cast("q")[::COLUMNS].tolist()
     if _QUARANTINE in kinds:
         raise BadRows("a Quarantine row comes from the sequencer alone")
-    pieces, begin = [], 0
-    while _UPGRADE in kinds[begin:]:
-        end = kinds.index(_UPGRADE, begin) + 1
-        pieces.append(rows[begin * ROW_SIZE : end * ROW_SIZE])
-        begin = end
-    if begin < len(kinds):
-        pieces.append(rows[begin * ROW_SIZE :])
-    return pieces
+    ends = [at + 1 for at, kind in enumerate(kinds) if kind == _UPGRADE] if _UPGRADE in kinds else []
+    begins = [0, *ends]
+    pieces = [rows[begin * ROW_SIZE : end * ROW_SIZE] for begin, end in zip(begins, [*ends, len(kinds)], strict=True)]
+    return [piece for piece in pieces if piece]

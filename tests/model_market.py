@@ -6,7 +6,7 @@ from core import messages as m
 from core.kinds import REMOVED, RESTING, Side
 from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
-from core.limits import DAY_BASE, MATCHES_MAX, NEVER, SUM_MAX
+from core.limits import MATCHES_MAX, SUM_MAX
 from core.reasons import CancelReason
 from tests.model_venue import Venue
 
@@ -73,7 +73,7 @@ class Market(Venue):
 
     def end_of(self, order):
         """When its time is over, as events tell it."""
-        return {Tif.GTD: order.expires, Tif.DAY: DAY_BASE + order.days}.get(order.tif, NEVER)
+        return order.expires if order.tif == Tif.GTD else 0
 
     def find(self, account, client_order_id):
         found = [o for o in self.orders if (o.account, o.client_order_id) == (account, client_order_id)]

@@ -83,7 +83,7 @@ class Venue:
     def reject(self, c, reason, numbered=True):
         names = ("instrument", "account", "client_order_id")
         columns = {name: getattr(c, name, 0) * (reason != R.NOT_AN_OPERATOR) for name in names}
-        copy = columns["account"] if columns["account"] in self.accounts else 0
+        copy = columns["account"] if columns["account"] in self.accounts and reason != R.NOT_PERMITTED else 0
         columns |= {"command": c.command, "inbound": c.inbound, "reason": reason, "flags": 0}
         if numbered:
             self.tell(m.Rejected, to=c.session, copy=copy, **columns)

@@ -1,14 +1,17 @@
 """An upgrade of semantics closes a segment."""
 
+from pathlib import Path
+
 import pytest
 
 from core.machine import Machine
 from core.messages import DefineCurrency, Upgrade
-from core.rows import to_row
+from core.rows import rows, to_row
 from core.state import SEMANTICS
 from journal.batch import BatchKind, read_header
 from journal.errors import WrongSemantics
 from journal.memory import MemoryJournal
+from replicas.opening import create, resume
 from replicas.replay import replay
 from replicas.sequencer import Sequencer
 
@@ -26,8 +29,9 @@ def venue() -> tuple[MemoryJournal, Sequencer]:
 def test_an_upgrade_is_the_last_row_of_its_segment() -> None:
     """The segment ends at the row, the next one names the new version, and this release applies nothing of it."""
     journal, sequencer = venue()
+    sequencer.submit(BEFORE + to_row(Upgrade(version=SEMANTICS + 1)), 1_000)
     with pytest.raises(WrongSemantics):
-        sequencer.submit(BEFORE + to_row(Upgrade(version=SEMANTICS + 1)) + AFTER, 1_000)
+        sequencer.submit(AFTER, 1_000)
     headers = [read_header(value) for value in journal.batches()]
     last = [header for header in headers if header.kind == BatchKind.COMMANDS][-1]
     assert (last.last, last.semantics) == (2, SEMANTICS)
@@ -48,6 +52,30 @@ def test_a_replay_stops_at_a_segment_of_another_version() -> None:
 def test_the_same_version_changes_nothing() -> None:
     """An Upgrade to the present version is accepted, and the segment goes on."""
     journal, sequencer = venue()
-    sequencer.submit(to_row(Upgrade(version=SEMANTICS)) + AFTER, 1_000)
+    sequencer.submit(to_row(Upgrade(version=SEMANTICS)), 1_000)
+    sequencer.submit(AFTER, 1_000)
     assert journal.semantics == SEMANTICS
     assert sequencer.machine.engine.sequence == 2
+
+
+def test_rows_behind_an_upgrade_are_left_out() -> None:
+    """What stands before an Upgrade is answered, and nothing of what stands behind it is sealed."""
+    journal, sequencer = venue()
+    events = sequencer.submit(BEFORE + to_row(Upgrade(version=SEMANTICS + 1)) + AFTER, 1_000)
+    assert [type(event).__name__ for event in rows(events)] == ["CurrencyDefined", "Upgraded"]
+    assert journal.head().sequence == 2
+
+
+def test_a_writer_that_died_before_the_roll(tmp_path: Path) -> None:
+    """The next writer ends the segment behind an Upgrade that the last one had made durable."""
+    directory, sequencer = create(tmp_path / "v")
+    sequencer.roll_if_upgraded = lambda: None  # type: ignore[method-assign]
+    sequencer.submit(BEFORE + to_row(Upgrade(version=SEMANTICS + 1)), 1_000)
+    assert sequencer.events is not None
+    sequencer.events.close()
+    directory.close()
+    directory, sequencer = resume(tmp_path / "v")
+    assert directory.semantics == SEMANTICS + 1
+    assert sequencer.events is not None
+    sequencer.events.close()
+    directory.close()
