@@ -7,13 +7,13 @@ from mypy_extensions import i64
 
 from core.codes import CancelReason, CommandKind, EventKind, RejectReason, Role, TradingState
 from core.book import Order
-from core.entry import Entry
+from core.replace import Replacing
 from core.kinds import C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, FLAGS, ONLY_SELLS, PENDING
 from core.limits import QUANTITY_MAX, TODOS_MAX
 from core.state import Todo
 
 
-class Cancels(Entry):
+class Cancels(Replacing):
     """ReduceOrder, CancelOrder and MassCancel."""
 
     def reduce_order(self, row: bytes, at: i64) -> None:
