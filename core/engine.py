@@ -57,7 +57,8 @@ class Engine(Control):
         """Check session and inbound number, run the command, remember the answer."""
         number = read_i64_le(row, at + SESSION)
         inbound = read_i64_le(row, at + INBOUND)
-        session = self.session(number)
+        sessions = self.sessions
+        session = sessions[number] if 0 <= number < len(sessions) else None
         self.command = read_i64_le(row, at + KIND)
         self.inbound = inbound
         if session is None:

@@ -43,17 +43,21 @@ class Session:
 
     def remember(self, content: i64, first: i64, count: i64) -> None:
         """Consume the next inbound number and keep what answered it."""
-        self.inbound += 1
-        self.restore_answer(self.inbound, content, first, count)
-
-    def restore_answer(self, inbound: i64, content: i64, first: i64, count: i64) -> None:
-        """Put an answer into the ring."""
+        inbound = self.inbound + 1
+        self.inbound = inbound
         at = inbound & (RING_SIZE - 1)
         if at >= len(self.hashes):
             self._lengthen(at)
         self.hashes[at] = content
         self.firsts[at] = first
         self.counts[at] = count
+
+    def restore_answer(self, inbound: i64, content: i64, first: i64, count: i64) -> None:
+        """Put an answer back into the ring, whose last number is known already."""
+        last = self.inbound
+        self.inbound = inbound - 1
+        self.remember(content, first, count)
+        self.inbound = last
 
     def _lengthen(self, at: i64) -> None:
         while len(self.hashes) <= at:
