@@ -63,5 +63,10 @@ class Machine:
             raise ValueError("the state differs from its digest")
         machine = Machine()
         machine.digest = EventDigest.restore(rows, at)
-        machine.engine = snapshot.load(rows, 0, at)
+        try:
+            machine.engine = snapshot.load(rows, 0, at)
+        except (IndexError, KeyError, OverflowError, ZeroDivisionError) as error:
+            raise ValueError("the state holds numbers that no state has") from error
+        if machine.rows() != rows:
+            raise ValueError("the state is not one that a venue can be in")
         return machine

@@ -9,7 +9,7 @@ from __future__ import annotations
 from librt.strings import BytesWriter, write_i64_le
 from mypy_extensions import i64
 
-from core.codes import EventKind, RejectReason
+from core.codes import EventKind
 from core.book import Order
 from core.kinds import REMOVED, RESTING
 from core.ledger import Account
@@ -82,7 +82,7 @@ class Reports(State):
         """Refuse the current command. Of another's account neither the sender nor that account's firm learns anything."""
         drop_copy: i64 = 0
         known = self.account(account)
-        if known is not None and reason != RejectReason.NOT_PERMITTED:
+        if known is not None and self.requester.acts_for(known):
             drop_copy = known.firm.next_drop_copy()
         self.row(
             EventKind.REJECTED, self.requester, 0, instrument, account, client, self.command, self.inbound, 0, 0, reason,

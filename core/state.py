@@ -11,7 +11,7 @@ from core.codes import Role, TradingState
 from core.book import Order
 from core.instrument import Instrument
 from core.ledger import Account, Currency, Firm
-from core.limits import DAY_BASE, NEVER, SUM_MAX
+from core.limits import ACCOUNT_NUMBER_MAX, DAY_BASE, NEVER, SUM_MAX
 from core.session import Session
 
 SEMANTICS: Final = 1
@@ -127,7 +127,9 @@ class State:
 
 
 def put(table: list[Entry | None], number: i64, entry: Entry) -> None:
-    """Set an entry of a table, which grows as needed."""
+    """Set an entry of a table, which grows as needed. ValueError for a number that no entry has."""
+    if not 0 <= number <= ACCOUNT_NUMBER_MAX:
+        raise ValueError("number out of range")
     while len(table) <= number:
         table.append(None)
     table[number] = entry

@@ -203,6 +203,10 @@ class Environment:
         except JournalError as error:
             self._dead = error
             raise
+        except BaseException:
+            # An interrupt may come before or after the commit: nothing here tells whether the entry is stored.
+            self._dead = DiskError(f"{self._path}: interrupted while it was written")
+            raise
         if not stored:
             self._dead = NotInOrder(f"{self._path}: written by somebody else, past our head")
             raise self._dead

@@ -1,7 +1,7 @@
 """Event rows fed to the event digest, step by step with the journal whose batches carry its values."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from core.digest import EventDigest
 from core.kinds import COLUMNS, ROW_SIZE
@@ -43,11 +43,16 @@ class EventWalk:
             return
         raise CorruptEvents(f"events up to {header.applied}", f"their digest is not the one in {name_of(header)}")
 
-    def finish(self, end: int) -> None:
-        """Check what is left of the store. CorruptEvents if it holds events after the journal's last command."""
+    def finish(self, end: int, end_now: Callable[[], int]) -> None:
+        """Check what is left of the store. CorruptEvents if it holds events after the journal's last command.
+
+        `end` is where the journal ended when it was read; a writer may have gone on since, so `end_now` has the last word.
+        """
         self._digest = None
         while self._batch is not None:
             last, self._batch = self._batch.last, next(self._batches, None)
+            if last > end:
+                end = end_now()
             if last > end:
                 raise CorruptEvents(f"events ending at {last}", f"the journal ends at {end}")
 

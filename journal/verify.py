@@ -16,7 +16,7 @@ from core.kinds import ROW_SIZE
 from journal.batch import BatchKind, Header, read_header
 from journal.chain import Chain
 from journal.directory import EVENTS, SEGMENTS, SNAPSHOTS, segment_firsts, segment_name
-from journal.errors import AlreadyOpen, CorruptBatch, JournalError, Locked, NotAJournal
+from journal.errors import AlreadyOpen, CorruptBatch, CorruptSnapshot, JournalError, Locked, NotAJournal
 from journal.event_store import EventStore
 from journal.event_walk import EventWalk
 from journal.files import WriterLock
@@ -54,14 +54,18 @@ class _Verification:
         self._outside_found = False
         self._marked: dict[int, Header | None] = dict.fromkeys(stored(path / SNAPSHOTS))
         self._good: dict[int, int] = {}
+        self._walked: set[str] = set()
 
     def run(self) -> Report:
         firsts = segment_firsts(self._path)
         for first in firsts:
+            self._walked.add(f"segment {segment_name(first)}")
             self._part(f"segment {segment_name(first)}", partial(self._segment, first))
         if self._outside is not None:
             self._part("outside head", self._check_outside)
         for sequence in self._marked:
+            if not snapshot_path(self._path / SNAPSHOTS, sequence).exists():
+                continue  # its writer has dropped it meanwhile
             self._part(f"snapshot {sequence}", partial(self._snapshot, sequence))
         if (self._path / EVENTS / "data.mdb").exists():
             self._part("event store", self._events)
@@ -120,6 +124,8 @@ class _Verification:
         raise CorruptBatch(f"head at {self._outside.sequence}", reason)
 
     def _snapshot(self, sequence: int, count: Count) -> None:
+        if self._marked[sequence] is None and any(part.damage for part in self._parts if part.name in self._walked):
+            raise CorruptSnapshot(f"snapshot {sequence}", "it cannot be checked: the journal is damaged before it")
         snapshot = load(snapshot_path(self._path / SNAPSHOTS, sequence), self._marked[sequence])
         count.add(len(snapshot.rows) // ROW_SIZE, len(snapshot.rows))
 
@@ -129,9 +135,17 @@ class _Verification:
         try:
             walk = EventWalk(store, count)
             self._compare(walk)
-            walk.finish(self._head.sequence if self._head else 0)
+            walk.finish(self._head.sequence if self._head else 0, self._head_now)
         finally:
             store.close()
+
+    def _head_now(self) -> int:
+        """Last row of the journal at this moment: events are stored after their batch, never before it."""
+        segment = Segment(self._path / SEGMENTS / segment_name(segment_firsts(self._path)[-1]), check_last=False)
+        try:
+            return segment.head().sequence
+        finally:
+            segment.close()
 
     def _compare(self, walk: EventWalk) -> None:
         # The digest can be followed from the first segment that begins where the store has events.

@@ -13,3 +13,7 @@ class EventsDiffer(JournalError):
 
 class BadRows(ValueError):
     """Rows that nobody may submit; nothing was sealed."""
+
+
+class Stopped(JournalError):
+    """The sequencer met an error before, and does nothing more."""

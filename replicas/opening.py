@@ -4,11 +4,12 @@ from pathlib import Path
 
 from core.machine import Machine
 from core.state import SEMANTICS
-from journal.batch import BatchKind, read_header
+from journal.batch import BatchKind, name_of, read_header
 from journal.directory import JournalDirectory
-from journal.errors import Damaged, NotAJournal
+from journal.errors import Damaged, NotAJournal, WrongSemantics
 from journal.event_store import EventStore
 from journal.journal import RollingJournal
+from replicas.errors import EventsDiffer
 from replicas.replay import is_quarantine, recover, replay, start
 from replicas.sequencer import Sequencer
 
@@ -24,14 +25,17 @@ def create(path: Path) -> tuple[JournalDirectory, Sequencer]:
 def resume(path: Path) -> tuple[JournalDirectory, Sequencer]:
     """The venue as its journal says, ready to go on. NotAJournal, Locked, Damaged, EventsDiffer, DiskError."""
     directory = JournalDirectory(path, write=True)
+    sequencer = None
     try:
         sequencer = take_over(directory, directory.snapshots)
         sequencer.events = mend_events(directory)
         sequencer.roll_if_upgraded()
-        return directory, sequencer
     except BaseException:
+        if sequencer is not None and sequencer.events is not None:
+            sequencer.events.close()
         directory.close()
         raise
+    return directory, sequencer
 
 
 def take_over(journal: RollingJournal, folder: Path | None = None) -> Sequencer:
@@ -39,14 +43,27 @@ def take_over(journal: RollingJournal, folder: Path | None = None) -> Sequencer:
 
     A writer that died between a batch and the quarantine of one of its rows leaves the batch at the end.
     """
+    if journal.semantics != SEMANTICS:
+        raise WrongSemantics("the last segment", f"semantics {journal.semantics}; this release applies {SEMANTICS}")
     machine = start(journal, folder)
     if machine.engine.sequence == journal.head().sequence:
+        _compare_closing(journal, machine)
         return Sequencer(journal, machine, snapshots_folder=folder)
     first = _last_batch(journal)
     sequencer = Sequencer(journal, recover(journal, folder, upto=first - 1), snapshots_folder=folder)
     values = [value for value in journal.batches(first) if read_header(value).kind == BatchKind.COMMANDS]
     sequencer.finish(values)
+    _compare_closing(journal, sequencer.machine)
     return sequencer
+
+
+def _compare_closing(journal: RollingJournal, machine: Machine) -> None:
+    """EventsDiffer if a closing batch at the end of the journal carries another event digest than the machine's."""
+    for value in journal.batches(max(1, journal.head().sequence)):
+        header = read_header(value)
+        closes = header.kind == BatchKind.CLOSING and header.applied == machine.engine.sequence
+        if closes and header.digest != machine.digest.value():
+            raise EventsDiffer(header.applied, name_of(header))
 
 
 def _last_batch(journal: RollingJournal) -> int:

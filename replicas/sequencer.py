@@ -4,6 +4,8 @@ No event leaves `submit` before its batch is durable, and none of a batch before
 """
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from core.kinds import COLUMNS, ROW_SIZE, TIME, CommandKind
@@ -14,23 +16,25 @@ from core.rows import to_row
 from core.stamp import stamp
 from core.state import SEMANTICS
 from journal import snapshots
-from journal.batch import HEADER_SIZE, seal
+from journal.batch import HEADER_SIZE, read_header, seal
 from journal.directory import JournalDirectory
 from journal.event_store import EventStore
 from journal.journal import RollingJournal
 from journal.order import seal_closing
-from replicas.errors import BadRows
+from replicas.errors import BadRows, Stopped
 from replicas.replay import apply, quarantines, recover
 
 _TIME = struct.Struct("<q")
 _QUARANTINE = int(CommandKind.QUARANTINE)
 _UPGRADE = int(CommandKind.UPGRADE)
+TIME_MAX = SUM_MAX - 2**32
+"""Latest time that a row may bring, in ns since 1970: after it there is room to count on, for quarantines too."""
 _INDETERMINATE = (MemoryError, RecursionError)
 """Failures of the machine we run on, never taken for what a command does."""
 
 
 class Sequencer:
-    """The writer of a journal. After any JournalError it is dead: recover from the journal."""
+    """The writer of a journal. After anything raised but BadRows it is dead: recover from the journal."""
 
     def __init__(
         self,
@@ -51,6 +55,18 @@ class Sequencer:
         self.snapshots_folder = snapshots_folder
         self.epoch = journal.head().epoch if epoch is None else epoch
         self._time = 0
+        self._dead: BaseException | None = None
+
+    @contextmanager
+    def _acting(self) -> Iterator[None]:
+        """Whatever interrupts an act leaves journal, engine and numbers out of step: the sequencer is dead then."""
+        if self._dead is not None:
+            raise Stopped(f"recover from the journal: {self._dead!r} came before") from self._dead
+        try:
+            yield
+        except BaseException as error:
+            self._dead = error
+            raise
 
     def submit(self, rows: bytes, now: int) -> bytes:
         """Make wire rows durable as one batch, then apply them; returns the event rows they caused.
@@ -59,11 +75,13 @@ class Sequencer:
         batch is acknowledged. BadRows: nothing was sealed. Rows behind an Upgrade that ends the segment are not
         sealed either: nobody is answered for them, and clients repeat them to the next release.
         """
+        pieces = _pieces(rows, now)
         events = []
-        for piece in _pieces(rows):
-            events.append(self._submit(piece, now))
-            if self.journal.semantics != SEMANTICS:
-                break
+        with self._acting():
+            for piece in pieces:
+                events.append(self._submit(piece, now))
+                if self.journal.semantics != SEMANTICS:
+                    break
         return b"".join(events)
 
     def _submit(self, rows: bytes, now: int) -> bytes:
@@ -82,23 +100,27 @@ class Sequencer:
 
     def close_batch(self) -> None:
         """Seal a closing batch, so that the digest covers the last row; call it on a clean stop. Harmless when repeated."""
-        if not self.journal.closed():
-            engine = self.machine.engine
-            digest = self.machine.digest.value()
-            closing = seal_closing(
-                self.journal.head(), semantics=SEMANTICS, epoch=self.epoch, time=engine.now, digest=digest
-            )
-            self.journal.append(closing)
+        with self._acting():
+            if not self.journal.closed():
+                self.journal.append(self._closing())
+
+    def _closing(self) -> bytes:
+        engine = self.machine.engine
+        digest = self.machine.digest.value()
+        return seal_closing(self.journal.head(), semantics=SEMANTICS, epoch=self.epoch, time=engine.now, digest=digest)
 
     def snapshot(self, directory: JournalDirectory) -> None:
         """Write a snapshot of the present state beside the journal, and drop old ones."""
-        header = directory.header_at(self.machine.engine.sequence)
-        if header is not None:
-            snapshots.write(directory.snapshots, self.machine.rows(), header)
-            snapshots.prune(directory.snapshots)
+        with self._acting():
+            header = directory.header_at(self.machine.engine.sequence)
+            if header is not None:
+                snapshots.write(directory.snapshots, self.machine.rows(), header)
+                snapshots.prune(directory.snapshots)
 
     def roll(self, semantics: int = SEMANTICS) -> None:
         """End the segment and begin the next one with the present state."""
+        if self._dead is not None:
+            raise Stopped(f"recover from the journal: {self._dead!r} came before") from self._dead
         self.journal.roll(self.machine.rows(), semantics=semantics, epoch=self.epoch)
 
     def _commit(self, rows: bytes, now: int) -> bytes:
@@ -106,10 +128,7 @@ class Sequencer:
         engine = self.machine.engine
         head = self.journal.head()
         stamped = stamp(rows, head.sequence, self._last_time(), now)
-        time = _TIME.unpack_from(stamped, len(stamped) - ROW_SIZE + TIME)[0]
-        if time > SUM_MAX:
-            raise BadRows(f"a time is beyond 2^62 - 1: {time}")
-        self._time = time
+        self._time = _TIME.unpack_from(stamped, len(stamped) - ROW_SIZE + TIME)[0]
         value = seal(
             stamped,
             semantics=SEMANTICS,
@@ -134,6 +153,8 @@ class Sequencer:
         """
         named = quarantines(values[1:])
         before = self.machine.engine.sequence
+        if read_header(values[0]).first != before + 1:
+            raise AssertionError(f"the batch does not follow row {before}")
         pending = list(values)
         # A Quarantine row that is sealed now follows the last row of these, which the engine has not seen yet.
         self._time = _TIME.unpack_from(values[-1], len(values[-1]) - ROW_SIZE + TIME)[0]
@@ -164,11 +185,15 @@ class Sequencer:
         return to_row(Quarantine(named=engine.sequence, timer_time=timer.expires, timer_order=timer.number))
 
 
-def _pieces(rows: bytes) -> list[bytes]:
+def _pieces(rows: bytes, now: int) -> list[bytes]:
     """The rows, cut after each Upgrade, which is the last of its batch. BadRows for what nobody may send."""
     if len(rows) % ROW_SIZE:
         raise BadRows(f"{len(rows)} bytes are not whole rows")
-    kinds = memoryview(rows).cast("q")[::COLUMNS].tolist()
+    columns = memoryview(rows).cast("q")
+    kinds = columns[::COLUMNS].tolist()
+    latest = max(columns[TIME // 8 :: COLUMNS].tolist(), default=0)
+    if max(latest, now) > TIME_MAX:
+        raise BadRows(f"time {max(latest, now)} is beyond {TIME_MAX}")
     if _QUARANTINE in kinds:
         raise BadRows("a Quarantine row comes from the sequencer alone")
     ends = [at + 1 for at, kind in enumerate(kinds) if kind == _UPGRADE] if _UPGRADE in kinds else []

@@ -83,12 +83,17 @@ class Venue:
     def reject(self, c, reason, numbered=True):
         names = ("instrument", "account", "client_order_id")
         columns = {name: getattr(c, name, 0) * (reason != R.NOT_AN_OPERATOR) for name in names}
-        copy = columns["account"] if columns["account"] in self.accounts and reason != R.NOT_PERMITTED else 0
+        copy = columns["account"] if columns["account"] in self.accounts and self.acts_for(c) else 0
         columns |= {"command": c.command, "inbound": c.inbound, "reason": reason, "flags": 0}
         if numbered:
             self.tell(m.Rejected, to=c.session, copy=copy, **columns)
         else:
             self.events.append(m.Rejected(self.sequence, self.now, c.session, **columns))
+
+    def acts_for(self, c):
+        """Whether the sender may act for the account it names."""
+        sender = self.sessions.get(c.session)
+        return c.session == 0 or (sender is not None and (sender.operator or c.account in sender.accounts))
 
     # ---- one row
 

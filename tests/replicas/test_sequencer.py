@@ -12,9 +12,10 @@ from core.state import SEMANTICS
 from journal.batch import HEADER_SIZE, BatchKind, read_header
 from journal.chain import Chain
 from journal.directory import JournalDirectory
-from journal.errors import Closed, DiskError, JournalError
+from journal.errors import DiskError, JournalError
 from journal.event_store import EventStore
 from journal.snapshots import stored
+from replicas.errors import Stopped
 from replicas.replay import recover
 from replicas.sequencer import Sequencer
 from tests.replicas.venue import NOW, FailingJournal, define, opened
@@ -233,7 +234,7 @@ def test_a_failing_disk(stores, fails_in, tmp_path):
     assert sequencer.machine.rows() == state
     assert store.head() == len(answered)
     for _ in range(3):
-        with pytest.raises(Closed):
+        with pytest.raises(Stopped):
             sequencer.submit(define(), NOW)
     assert sequencer.machine.rows() == state
     journal._open = True
