@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tools.failures import Misuse
+from tools.options import refuse_no_file
 
 
 def bench(
@@ -33,6 +34,7 @@ def bench(
 
     from tools.bench_report import Bench, Plan, choose
 
+    refuse_no_file("--json", json)
     try:
         flows = choose(flow, commands, quick=quick)
     except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ from journal.batch import HEADER_SIZE, BatchKind
 from journal.chain import Chain
 from journal.directory import JournalDirectory
 from tools.failures import Misuse
-from tools.options import Journal, Json, JsonLines
+from tools.options import Journal, Json, JsonLines, refuse_both
 from tools.output import print_all
 from tools.reading import applied, machine_at, opened
 
@@ -34,6 +34,7 @@ def dump(
 
     Example: lockstep dump venue --from 10 --to 20 --events
     """
+    refuse_both("--json", "--jsonl", both=as_json and jsonl)
     with opened(journal) as source:
         begin, end = _range(source, first, last)
         found = _with_events(source, begin, end) if events else _commands(source, begin, end)

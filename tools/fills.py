@@ -8,7 +8,7 @@ from journal.directory import JournalDirectory
 from replicas.replay import Applied
 from tools.event_rows import command_rows, event_rows
 from tools.import_orders import source_id
-from tools.options import Journal, Json, JsonLines
+from tools.options import Journal, Json, JsonLines, refuse_both
 from tools.output import print_all
 from tools.reading import applied, begin, opened
 
@@ -18,6 +18,7 @@ def fills(journal: Journal, as_json: Json = False, jsonl: JsonLines = False) -> 
 
     Example: lockstep fills venue --jsonl
     """
+    refuse_both("--json", "--jsonl", both=as_json and jsonl)
     with opened(journal) as source:
         found = all_fills(source)
         if as_json or jsonl:

@@ -7,7 +7,9 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from core.rows import RowError
 from journal.errors import JournalError, NotAJournal
+from replicas.errors import BadRows
 from tools.failures import FAILED, INTERRUPTED, MISUSED, NO_JOURNAL, SOUND, Failure
 
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -19,6 +21,7 @@ class Group(TyperGroup):
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Run the command line."""
+        _replace_closed_streams()
         extra["standalone_mode"] = False
         code = FAILED
         try:
@@ -30,7 +33,7 @@ class Group(TyperGroup):
             code = say(str(error), error.code)
         except NotAJournal as error:
             code = say(str(error), NO_JOURNAL)
-        except JournalError as error:
+        except (JournalError, RowError, BadRows) as error:
             code = say(str(error), FAILED)
         except BrokenPipeError:
             code = _forget_stdout()
@@ -45,6 +48,13 @@ def say(message: str, code: int) -> int:
     """Print one line on stderr; returns the code."""
     print(f"lockstep: {' '.join(message.split())}", file=sys.stderr)
     return code
+
+
+def _replace_closed_streams() -> None:
+    """A stream that was closed before we began (`>&-`) is None in Python: what goes there is dropped."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
 
 
 def _usage_line(error: Exception) -> str:

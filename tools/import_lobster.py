@@ -51,6 +51,7 @@ def read(path: Path, symbol: str | None = None, *, as_shown: bool = False) -> So
     """The flow of a message file. Failure, or Malformed with the number of the line."""
     messages = read_messages(path)
     left_out = Counter(_LEFT_OUT[message.kind] for message in messages if message.kind in _LEFT_OUT)
+    left_out += excesses(messages)
     seed, placed = place(messages, as_shown=as_shown)
     steps = [item.step for item in placed]
     return Source(symbol or symbol_of(path.name), PRICE_DECIMALS, seed, steps, dict(left_out))
@@ -92,6 +93,26 @@ def place(messages: list[Message], *, as_shown: bool = False) -> tuple[list[Step
     before = {fresh[at].line: entries for at, entries in late.items() if at < len(fresh)}
     entered = {message.line for message in (*fresh, *(shown if as_shown else ()))}
     return seed, list(_steps(messages, entered, before))
+
+
+def excesses(messages: list[Message]) -> Counter[str]:
+    """How many lines enter an id once more, or take more off an order than is open, by name."""
+    found: Counter[str] = Counter()
+    entered: dict[int, int] = {}
+    met: set[int] = set()
+    for message in messages:
+        order, taken = message.order, message.quantity
+        if message.kind == ENTERED and order in met:
+            found["repeated submissions"] += 1
+        elif message.kind == ENTERED:
+            entered[order] = taken
+        elif message.kind in {REDUCED, EXECUTED} and order in entered:
+            if taken > entered[order]:
+                found["reductions beyond the order" if message.kind == REDUCED else "executions beyond the order"] += 1
+            entered[order] = max(0, entered[order] - taken)
+        if message.kind <= EXECUTED:
+            met.add(order)
+    return found
 
 
 def _arrivals(messages: list[Message]) -> tuple[list[Message], list[Message], list[Message]]:

@@ -17,7 +17,7 @@ import msgspec
 
 from core.kinds import CommandKind, Side
 from tools.failures import Failure
-from tools.source import Malformed, Source, Step, out_of_column, reading, symbol_of
+from tools.source import Malformed, Source, Step, is_symbol, out_of_column, reading, symbol_of
 
 _SUFFIXES: Final = (".jsonl", ".jsonl.gz", ".jsonl.xz")
 _KINDS: Final = {
@@ -69,9 +69,12 @@ def _meta(path: Path) -> _Meta:
     if not path.is_file():
         return _Meta()
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Meta)
-    except msgspec.MsgspecError as error:
+        meta = msgspec.json.decode(path.read_bytes(), type=_Meta)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise Failure(f"{path}: {error}") from None
+    if meta.symbol and not is_symbol(meta.symbol):
+        raise Failure(f"{path}: symbol {meta.symbol!a}: not 1 to 16 printable ASCII characters without a space")
+    return meta
 
 
 def _decimals(unit: str) -> int:

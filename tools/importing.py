@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from core.kinds import REMOVED, ROW_SIZE, EventKind
+from core.kinds import COLUMNS, REMOVED, ROW_SIZE, TIME, EventKind
 from core.machine import Machine
 from core.reasons import RejectReason
 from core.state import SEMANTICS
@@ -20,8 +20,9 @@ from journal.directory import JournalDirectory
 from journal.errors import Exists
 from journal.event_store import EventStore
 from journal.files import make_directory, move_durably
+from replicas.errors import BadRows
 from replicas.sequencer import Sequencer
-from tools.event_rows import event_rows
+from tools.event_rows import command_rows, event_rows
 from tools.failures import Failure
 from tools.source import Source
 from tools.venue import FLOW, SEED, opening, row
@@ -35,6 +36,7 @@ Listener = Callable[[int, bytes, bytes], None]
 class Summary(NamedTuple):
     """What became of a source."""
 
+    symbol: str
     commands: int
     executions: int
     rejections: dict[str, int]
@@ -43,7 +45,7 @@ class Summary(NamedTuple):
 
     def __str__(self) -> str:
         rejected = _counts(self.rejections)
-        line = f"{self.commands} commands, {self.executions} executions, {rejected or 'no'} rejections"
+        line = f"{self.symbol}: {self.commands} commands, {self.executions} executions, {rejected or 'no'} rejections"
         left_out = _counts(self.left_out)
         return f"{line}, digest {self.digest}{f'; left out: {left_out}' if left_out else ''}"
 
@@ -100,7 +102,7 @@ def _build(source: Source, path: Path, listener: Listener | None) -> Summary:
         with _progress(len(source.seed) + len(source.steps)) as advance:
             for session, rows in _batches(source):
                 first = journal.head().sequence + 1
-                events = sequencer.submit(rows, 1)
+                events = _submit(sequencer, rows, session)
                 tally.feed(events)
                 if listener is not None and session == FLOW:
                     listener(first, rows, events)
@@ -110,7 +112,8 @@ def _build(source: Source, path: Path, listener: Listener | None) -> Summary:
     finally:
         store.close()
         journal.close()
-    return Summary(len(source.steps), tally.executions, dict(tally.rejections), digest, source.left_out)
+    counts = (len(source.steps), tally.executions, dict(tally.rejections))
+    return Summary(source.symbol, *counts, digest, source.left_out)
 
 
 def _set_up(sequencer: Sequencer, source: Source) -> None:
@@ -119,6 +122,18 @@ def _set_up(sequencer: Sequencer, source: Source) -> None:
     tally.feed(sequencer.submit(opening(source), 1))
     if tally.rejections:
         raise Failure(f"the venue cannot be set up for {source.symbol}: {_counts(tally.rejections)}")
+
+
+def _submit(sequencer: Sequencer, rows: bytes, session: int) -> bytes:
+    """The events of rows. Failure, with the number of the latest command from 1, for a time that no row may bring."""
+    try:
+        return sequencer.submit(rows, 1)
+    except BadRows as error:
+        times = memoryview(rows).cast("q")[TIME // 8 :: COLUMNS].tolist()
+        at = times.index(max(times))
+        inbound = [*command_rows(rows, 0, len(rows))][at].inbound
+        part = "flow" if session == FLOW else "seed"
+        raise Failure(f"line {inbound} of the {part}: {error}") from None
 
 
 def _batches(source: Source) -> Iterator[tuple[int, bytes]]:

@@ -6,13 +6,24 @@ from typing import Annotated
 
 import typer
 
+from tools.failures import Misuse
+from tools.options import refuse_no_file
+from tools.source import is_symbol
+
 imports = typer.Typer(help="Make a journal of foreign order flow.", no_args_is_help=False)
+
+
+def _symbol(given: str | None) -> str | None:
+    if given is not None and not is_symbol(given):
+        raise Misuse(f"--symbol {given!a}: not 1 to 16 printable ASCII characters without a space")
+    return given
+
 
 JournalOption = Annotated[
     Path, typer.Option("--journal", metavar="DIR", help="The new journal; nothing may stand there.")
 ]
 SymbolOption = Annotated[
-    str | None, typer.Option(help="Symbol of the instrument; made from the file's name if absent.")
+    str | None, typer.Option(callback=_symbol, help="Symbol of the instrument; made from the file's name if absent.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="The summary as one JSON object.")]
 
@@ -82,6 +93,7 @@ def flash1(
     from tools.importing import refuse_existing, write_journal
 
     refuse_existing(journal)
+    refuse_no_file("--reports", reports)
     source = import_flash1.read(file, symbol)
     if reports is None:
         _say(write_journal(source, journal), as_json=as_json)

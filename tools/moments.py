@@ -11,7 +11,8 @@ from journal.directory import JournalDirectory
 from tools.failures import Misuse
 
 _SECOND: Final = 10**9
-_CLOCK = re.compile(r"(\d{1,2}):([0-5]\d):([0-5]\d)(?:\.(\d{1,9}))?")
+_DAY: Final = 86_400 * _SECOND
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.(\d{1,9}))?")
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?")
 
 TIME_HELP: Final = "ns since 1970, ISO 8601 (UTC unless it says otherwise), or HH:MM:SS[.fraction] after midnight."
@@ -47,12 +48,23 @@ def moment(journal: JournalDirectory, at: int | None, time: str | None, names: t
     if at is not None and time is not None:
         raise Misuse(f"{names[0]} and {names[1]} exclude each other")
     if time is not None:
+        _refuse_time_of_day(journal, time, names[1])
         return last_row_by(journal, nanoseconds(time), first, last)
     if at is None:
         return last
     if not first <= at <= last:
         raise Misuse(f"{names[0]} {at}: this journal holds the rows {first} to {last}")
     return at
+
+
+def _refuse_time_of_day(journal: JournalDirectory, time: str, name: str) -> None:
+    """Misuse for a time of day where rows are stamped with dates: it would lie before all of them."""
+    first = journal.segments()[0]
+    if not _CLOCK.fullmatch(time) or journal.head().sequence < first:
+        return
+    begun = _time_of(journal, first)
+    if begun >= _DAY:
+        raise Misuse(f"{name} {time}: the journal begins at {clock_text(begun)}: give a date and time")
 
 
 def last_row_by(journal: JournalDirectory, time: int, first: int, last: int) -> int:
@@ -74,8 +86,8 @@ def _time_of(journal: JournalDirectory, sequence: int) -> int:
 
 
 def clock_text(time: int) -> str:
-    """A time as people read it: of day if it is less than two days after 1970, else ISO 8601; to the nanosecond."""
+    """A time as people read it: of day on the first day of 1970, else ISO 8601; to the nanosecond."""
     seconds, fraction = divmod(time, _SECOND)
-    if seconds < 2 * 86_400:
+    if time < _DAY:
         return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{fraction:09}"
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{fraction:09}Z"

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from core.machine import Machine
 from core.state import SEMANTICS
 from journal import snapshots
-from journal.directory import JournalDirectory
-from journal.errors import JournalError, WrongSemantics
+from journal.directory import JournalDirectory, segment_firsts
+from journal.errors import JournalError, NotAJournal, WrongSemantics
 from replicas.replay import Applied, replay
 from tools.failures import Failure
 
@@ -23,12 +23,24 @@ class Begin(NamedTuple):
 
 @contextmanager
 def opened(path: Path) -> Iterator[JournalDirectory]:
-    """The journal in a directory, for reading beside whoever writes it. JournalError."""
-    journal = JournalDirectory(path)
+    """The journal in a directory, for reading beside whoever writes it. JournalError, Failure for a lost segment."""
     try:
-        yield journal
-    finally:
-        journal.close()
+        journal = JournalDirectory(path)
+        try:
+            yield journal
+        finally:
+            journal.close()
+    except NotAJournal as error:
+        if not segment_firsts(path):
+            raise
+        raise Failure(_lost(path, error)) from None
+
+
+def _lost(path: Path, error: NotAJournal) -> str:
+    """What is said of a segment that has its directory and no sound file in it."""
+    where, _, reason = str(error).replace(f"{path}/", "").partition(": ")
+    reason = reason.removeprefix(f"{where}: ")
+    return f"{path}: damaged: {where}: {reason}; `lockstep verify` says what else is"
 
 
 def begin(journal: JournalDirectory, upto: int, *, from_zero: bool = False) -> Begin:

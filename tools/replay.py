@@ -12,7 +12,7 @@ from core.machine import Machine
 from journal.directory import JournalDirectory
 from tools.failures import Failure
 from tools.moments import TIME_HELP, moment
-from tools.options import Journal, Json
+from tools.options import Journal, Json, refuse_both
 from tools.output import print_json
 from tools.reading import applied, begin, opened
 
@@ -28,19 +28,18 @@ def replay(
     checked: Annotated[
         bool, typer.Option("--check", help="Assert every invariant now and then, and at the end.")
     ] = False,
-    from_zero: Annotated[
-        bool,
-        typer.Option("--from-zero/--from-snapshot", help="Begin at the first segment, or at the newest sound state."),
-    ] = True,
+    from_zero: Annotated[bool, typer.Option("--from-zero", help="Begin at the first segment, the default.")] = False,
+    from_snapshot: Annotated[bool, typer.Option("--from-snapshot", help="Begin at the newest sound state.")] = False,
     as_json: Json = False,
 ) -> None:
     """Replay a journal and print the event digest and the state digest; the rate goes to stderr.
 
     Example: lockstep replay venue --to 1000 --check
     """
+    refuse_both("--from-zero", "--from-snapshot", both=from_zero and from_snapshot)
     with opened(journal) as source:
         last = moment(source, to, until, ("--to", "--until"))
-        machine, name = begin(source, last, from_zero=from_zero)
+        machine, name = begin(source, last, from_zero=not from_snapshot)
         print(f"from {name}, after row {machine.engine.sequence}", file=sys.stderr)
         _run(source, machine, last, checked=checked)
     digests = {

@@ -76,6 +76,11 @@ def out_of_column(step: Step) -> str | None:
     return None if 0 <= step.time <= SUM_MAX else f"time {step.time} is out of range"
 
 
+def is_symbol(text: str) -> bool:
+    """Whether a text may be the symbol of an instrument: 1 to 16 printable ASCII characters without a space."""
+    return re.fullmatch(r"[!-~]{1,16}", text) is not None
+
+
 def symbol_of(name: str) -> str:
     """A symbol made from the first word of a file's name; 1 to 16 characters that a symbol may have."""
     word = re.split(r"[_.\s]", name)[0] or "IMPORT"

@@ -39,13 +39,19 @@ def funds(source: Source) -> Funds:
     """Enough that no order of the source lacks money, and each sum within its bound."""
     base = notional = 0
     for step in (*source.seed, *source.steps):
-        if step.kind in {CommandKind.ENTER_ORDER, CommandKind.REPLACE_ORDER}:
+        if step.kind in {CommandKind.ENTER_ORDER, CommandKind.REPLACE_ORDER} and _in_bounds(step):
             # A replaced order keeps its side, which the step of a source need not know: both sides are counted.
             replaces = step.kind == CommandKind.REPLACE_ORDER
             base += step.quantity if replaces or step.side == Side.SELL else 0
             notional += step.price * step.quantity if replaces or step.side == Side.BUY else 0
     divisor = max(1, -(-notional // SUM_MAX))
     return Funds(_bounded(base), _bounded(notional // divisor), divisor)
+
+
+def _in_bounds(step: Step) -> bool:
+    """Whether an order may stand; the engine refuses any other, which then needs no funds."""
+    within = 1 <= step.price <= PRICE_MAX and 1 <= step.quantity <= QUANTITY_MAX
+    return within and (step.kind != CommandKind.ENTER_ORDER or step.price * step.quantity <= SUM_MAX)
 
 
 def _bounded(amount: int) -> int:

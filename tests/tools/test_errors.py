@@ -7,8 +7,10 @@ import shutil
 
 import pytest
 
+from core.rows import to_row
 from journal.directory import JournalDirectory
-from tests.tools.conftest import FIRST, ROWS, ask, flip, run
+from replicas.opening import create
+from tests.tools.conftest import FIRST, ROWS, SET_UP, ask, flip, run
 
 QUERIES = ["replay", "book", "order", "fills", "verify", "dump", "snapshot"]
 REST = {"book": ["AAA/USD"], "order": ["1"]}
@@ -52,6 +54,16 @@ MISUSES = [
     (["verify", "DIR", "--head", "x"], "--head x: not SEQ:HASH"),
     (["verify", "DIR", "--head", "1:00"], "not a sequence number and 64 hexadecimal digits"),
     (["fills", "DIR", "--nonsense"], "--nonsense"),
+    (["fills", "DIR", "--json", "--jsonl"], "--json and --jsonl exclude each other"),
+    (["dump", "DIR", "--jsonl", "--json"], "--json and --jsonl exclude each other"),
+    (["replay", "DIR", "--from-zero", "--from-snapshot"], "--from-zero and --from-snapshot exclude each other"),
+    (["replay", "DIR", "--until", "25:00:00"], "not a time"),
+    (["import", "lobster", "x.csv", "--journal", "new", "--symbol", "TOOLONGTOOLONGTOO"], "--symbol 'TOOLONG"),
+    (["import", "orders", "x", "--journal", "new", "--symbol", "A B"], "--symbol 'A B': not 1 to 16"),
+    (["import", "flash1", "x", "--journal", "new", "--symbol", "\xc4"], "--symbol '\\xc4': not 1 to 16"),
+    (["import", "flash1", "x", "--journal", "new", "--reports", "DIR"], "a directory"),
+    (["import", "flash1", "x", "--journal", "new", "--reports", "no/where"], "there is no directory no"),
+    (["bench", "--quick", "--json", "no/where"], "--json no/where: there is no directory no"),
     (["nonsense"], "nonsense"),
     (["import", "nonsense"], "nonsense"),
     (["import", "lobster", "x.csv"], "--journal"),
@@ -200,3 +212,46 @@ def test_help_tells_exit_codes_and_every_command_has_an_example():
         assert f"Example: lockstep {name}" in " ".join(ask(name, "--help").split())
     for form in ("lobster", "orders", "flash1"):
         assert f"Example: lockstep import {form}" in " ".join(ask("import", form, "--help").split())
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "cut", "foreign"])
+@pytest.mark.parametrize("name", [name for name in QUERIES if name != "verify"])
+def test_a_segment_without_its_file_is_damage(name, what, venue):
+    data = venue / "segments" / f"{1:020}" / "data.mdb"
+    content = {"empty": b"", "cut": data.read_bytes()[:100], "foreign": b"x" * 10_000}
+    data.unlink()
+    if what != "missing":
+        data.write_bytes(content[what])
+    line = refused(1, name, venue, *REST.get(name, []))
+    assert f"{venue}: damaged: segments/{1:020}: " in line
+    assert line.count(str(venue)) == 1
+    assert "`lockstep verify`" in line
+    assert run("verify", venue).exit_code == 1
+
+
+def test_a_symbol_of_the_source_that_no_instrument_may_have(tmp_path):
+    (tmp_path / "flow").mkdir()
+    (tmp_path / "flow" / "commands.jsonl").write_text(json.dumps(GOOD))
+    (tmp_path / "flow" / "meta.json").write_text('{"symbol": "A B"}')
+    told = refused(1, "import", "orders", tmp_path / "flow", "--journal", tmp_path / "venue")
+    assert "meta.json: symbol 'A B': not 1 to 16" in told
+
+
+def test_a_time_that_no_row_may_bring(tmp_path):
+    (tmp_path / "flow").mkdir()
+    lines = [GOOD | {"id": number, "t": time} for number, time in ((1, 5), (2, 2**62 - 1))]
+    (tmp_path / "flow" / "commands.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    told = refused(1, "import", "orders", tmp_path / "flow", "--journal", tmp_path / "venue")
+    assert told.startswith("lockstep: line 2 of the flow: ")
+    assert f"time {2**62 - 1} is beyond" in told
+    assert [path.name for path in tmp_path.iterdir()] == ["flow"]
+
+
+def test_a_time_of_day_where_rows_have_dates(tmp_path):
+    directory, sequencer = create(tmp_path / "venue")
+    sequencer.submit(to_row(SET_UP[0]), 1_772_443_800 * 10**9)
+    sequencer.close_batch()
+    sequencer.events.close()
+    directory.close()
+    told = refused(64, "replay", tmp_path / "venue", "--until", "09:30:00")
+    assert "--until 09:30:00: the journal begins at 2026-03-02T09:30:00.000000000Z: give a date and time" in told

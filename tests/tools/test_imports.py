@@ -74,7 +74,7 @@ def test_summary_is_one_line(tmp_path):
     flow = orders(tmp_path / "flow", FLOW, SEED)
     said = ask("import", "orders", flow, "--journal", tmp_path / "venue", "--symbol", "XYZ")
     digest = ask_json("replay", tmp_path / "venue")["event_digest"]
-    assert said == f"4 commands, 2 executions, 1 UNKNOWN_ORDER rejections, digest {digest}\n"
+    assert said == f"XYZ: 4 commands, 2 executions, 1 UNKNOWN_ORDER rejections, digest {digest}\n"
 
 
 @pytest.mark.both
@@ -188,3 +188,32 @@ def test_batching_does_not_change_what_is_imported(tmp_path, monkeypatch):
     monkeypatch.setattr(importing, "BATCH_ROWS", 1)
     ask("import", "orders", flow, "--journal", tmp_path / "many")
     assert ask_json("replay", tmp_path / "one") == ask_json("replay", tmp_path / "many")
+
+
+@pytest.mark.parametrize("big", [2**63 - 1, 2**62 - 2, 2**40])
+def test_orders_beyond_every_bound_need_no_funds(big, tmp_path):
+    flow = [*(new(number, side, big, big) for number, side in enumerate("BBBS", start=1)), new(5, "B", 7, 3)]
+    summary = ask_json("import", "orders", orders(tmp_path / "flow", flow), "--journal", tmp_path / "venue")
+    assert summary["rejections"] == {"INVALID_PRICE": 4}
+    rows = ask_json("dump", tmp_path / "venue")
+    assert next(row for row in rows if row["kind"] == "DefineInstrument")["divisor"] == 1
+    assert [row["amount"] for row in rows if row["kind"] == "Deposit"] == [1, 21]
+
+
+EXCESSES = """\
+1,1,100,10,1000,1
+2,1,100,10,1000,1
+3,2,100,4,1000,1
+4,4,100,7,1000,1
+5,1,101,5,1000,1
+6,2,101,6,1000,1
+"""
+
+
+def test_what_a_message_file_takes_too_often_is_counted(tmp_path):
+    file = tmp_path / "ABC.csv"
+    file.write_text(EXCESSES)
+    said = ask("import", "lobster", file, "--journal", tmp_path / "venue")
+    told = "1 executions beyond the order, 1 reductions beyond the order, 1 repeated submissions"
+    assert said.startswith("ABC: ")
+    assert said.endswith(f"; left out: {told}\n")

@@ -28,7 +28,10 @@ def test_forms_of_a_time(text, time):
     assert nanoseconds(text) == time
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1.5", "noon", "24:60:00", "2026-02-30", "2026-01-01T25:00", "1e9", "0x1"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "-1", "1.5", "noon", "24:60:00", "24:00:00", "25:00:00", "2026-02-30", "2026-01-01T25:00", "1e9", "0x1"],
+)
 def test_what_is_no_time(text):
     with pytest.raises(Misuse):
         nanoseconds(text)

@@ -54,3 +54,13 @@ def test_interrupt_ends_with_130(venue, tmp_path):
         said = process.stderr.read()
     assert (process.returncode, said) == (130, "")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("arguments", [["replay"], ["dump"], ["book", "AAA/USD"]])
+def test_a_stdout_that_was_closed_before_is_quiet(venue, arguments):
+    """As with `>&-`: there is nowhere to print to."""
+    name, *rest = arguments
+    typed = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, name, str(venue), *rest]
+    result = subprocess.run(typed, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
