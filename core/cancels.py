@@ -16,6 +16,8 @@ from core.state import Todo
 class Cancels(Replacing):
     """ReduceOrder, CancelOrder and MassCancel."""
 
+    __slots__ = ()
+
     def reduce_order(self, row: bytes, at: i64) -> None:
         """Take a quantity off a live order, which keeps its place."""
         spare = read_i64_le(row, at + FLAGS) | read_i64_le(row, at + C9) | unused_from_11(row, at)

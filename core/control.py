@@ -17,6 +17,8 @@ from core.state import Todo, fits
 class Control(Definitions):
     """Deposit, Withdraw, SetTradingState, AdvanceTime, EndOfDay, Upgrade and Quarantine."""
 
+    __slots__ = ()
+
     def deposit(self, row: bytes, at: i64) -> None:
         """Credit an account from outside the venue."""
         self._move(row, at, 1)

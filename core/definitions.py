@@ -40,6 +40,8 @@ from core.text import is_symbol, is_text, low_half, high_half
 class Definitions(Cancels):
     """DefineCurrency, DefineInstrument, OpenAccount and GrantSession."""
 
+    __slots__ = ()
+
     def define_currency(self, row: bytes, at: i64) -> None:
         """Make a currency known."""
         number = read_i64_le(row, at + C7)

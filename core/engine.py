@@ -19,30 +19,31 @@ from core.session import Session, content_hash
 class Engine(Control):
     """A venue. Not to be used after `apply` has raised: rebuild it from a snapshot and the journal."""
 
+    __slots__ = ()
+
     def apply(self, batch: bytes, begin: i64, end: i64) -> bytes:
         """Apply the command rows from `begin` to `end` (byte offsets) and return the event rows.
 
         AssertionError if a row is out of order; anything raised means a bug of ours, and the state is lost then.
         """
-        out = self.out
-        out.truncate(0)
+        self.used = 0
         at = begin
         while at < end:
             self._take(batch, at)
             self._dispatch(batch, at)
             at += ROW_SIZE
-        return out.getvalue()
+        return self.event_rows()
 
     def apply_quarantined(self, batch: bytes, at: i64, quarantine: bytes, quarantine_at: i64) -> bytes:
         """Replace the row at this offset by the halt that its Quarantine row stands for, and return the event rows."""
-        self.out.truncate(0)
+        self.used = 0
         self._take(batch, at)
         named = read_i64_le(quarantine, quarantine_at + C8)
         if read_i64_le(quarantine, quarantine_at + KIND) != CommandKind.QUARANTINE or named != self.sequence:
             raise AssertionError(f"row {self.sequence} is not the one that its quarantine names")
         self._halt(batch, at, read_i64_le(quarantine, quarantine_at + C9), read_i64_le(quarantine, quarantine_at + C10))
         self.quarantined.append(self.sequence)
-        return self.out.getvalue()
+        return self.event_rows()
 
     def _take(self, row: bytes, at: i64) -> None:
         """The row is next: number and time go forward."""
@@ -59,29 +60,30 @@ class Engine(Control):
         inbound = read_i64_le(row, at + INBOUND)
         sessions = self.sessions
         session = sessions[number] if 0 <= number < len(sessions) else None
-        self.command = read_i64_le(row, at + KIND)
+        kind = read_i64_le(row, at + KIND)
+        self.command = kind
         self.inbound = inbound
         if session is None:
             self._out_of_sequence(RejectReason.UNKNOWN_SESSION, row, at)
             return
         self.requester = session
         if number == 0:
-            self._venue_command(row, at)
+            self._venue_command(kind, row, at)
             return
         if inbound != session.inbound + 1:
             self._repeat(session, row, at)
             return
         before = session.outbound
-        self._run(row, at)
+        self._run(kind, row, at)
         session.remember(content_hash(row, at), before + 1, session.outbound - before)
 
-    def _venue_command(self, row: bytes, at: i64) -> None:
+    def _venue_command(self, kind: i64, row: bytes, at: i64) -> None:
         if self.inbound != 0:
             if not self.control_inbound < self.inbound <= SUM_MAX:
                 self._out_of_sequence(RejectReason.INBOUND_TOO_OLD, row, at)
                 return
             self.control_inbound = self.inbound
-        self._run(row, at)
+        self._run(kind, row, at)
 
     def _repeat(self, session: Session, row: bytes, at: i64) -> None:
         """Not the next inbound number: a gap, a repeat, or a conflict; nothing is consumed."""
@@ -104,8 +106,7 @@ class Engine(Control):
         session = read_i64_le(row, at + SESSION)
         self.unsequenced(EventKind.REJECTED, session, instrument, account, client, kind, self.inbound, reason)
 
-    def _run(self, row: bytes, at: i64) -> None:
-        kind = self.command
+    def _run(self, kind: i64, row: bytes, at: i64) -> None:
         if kind == CommandKind.ENTER_ORDER:
             self.enter_order(row, at)
         elif kind == CommandKind.CANCEL_ORDER:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from librt.strings import read_i64_le
 from mypy_extensions import i64
 
@@ -29,12 +31,16 @@ from core.kinds import (
     TYPE_SHIFT,
 )
 from core.ledger import Account, Balance
-from core.limits import DAY_BASE, LEVELS_MAX, NEVER, SUM_MAX
+from core.limits import LEVELS_MAX, SUM_MAX
 from core.matching import Matching, buy_cover, reserve
+
+_ALL_OPEN: Final = 3 * TradingState.OPEN
 
 
 class Entry(Matching):
     """EnterOrder."""
+
+    __slots__ = ("needed",)
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,9 +63,9 @@ class Entry(Matching):
             self.refuse(reason, row, at)
             return
         hold = account.balance(instrument.quote if flags & SIDE_MASK == Side.BUY else instrument.base)
-        reason = self._refuse_entry(
-            instrument, account, hold, flags, client, price, quantity, read_i64_le(row, at + C11)
-        )
+        time_in_force = flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK
+        at_once = time_in_force == TimeInForce.IOC or time_in_force == TimeInForce.FOK
+        reason = self._refuse_entry(instrument, account, hold, flags, at_once, client, price, quantity, expires)
         if reason != 0:
             self.refuse(reason, row, at)
             return
@@ -72,13 +78,10 @@ class Entry(Matching):
         order.side = flags & SIDE_MASK
         order.price = price
         order.leaves = quantity
-        time_in_force = flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK
-        order.expires = NEVER
-        if time_in_force != TimeInForce.GTC:
-            order.expires = self._expiry(time_in_force, expires)
+        order.expires = self.never if time_in_force == TimeInForce.GTC else self._expiry(time_in_force, expires)
         order.reserved = self.needed
         hold.reserved += self.needed
-        self._place(order, time_in_force)
+        self._place(order, time_in_force, at_once)
 
     def refuse_names(self, instrument: Instrument | None, account: Account | None, entering: bool) -> i64:
         """Why this session may not act for this account in this instrument now, or 0."""
@@ -91,7 +94,7 @@ class Entry(Matching):
             return RejectReason.NOT_PERMITTED
         if instrument is None:
             return RejectReason.UNKNOWN_INSTRUMENT
-        if self.state + instrument.state + account.state == 3 * TradingState.OPEN:
+        if self.state + instrument.state + account.state == _ALL_OPEN:
             return 0
         worst = self.state if self.state > instrument.state else instrument.state
         return self.refuse_state(worst, account.state, entering)
@@ -113,13 +116,11 @@ class Entry(Matching):
         self.reject(reason, read_i64_le(row, at + C6), read_i64_le(row, at + C7), read_i64_le(row, at + C8))
 
     def _refuse_entry(
-        self, instrument: Instrument, account: Account, hold: Balance, flags: i64, client: i64, price: i64, quantity: i64,
-        expires: i64,
+        self, instrument: Instrument, account: Account, hold: Balance, flags: i64, at_once: bool,
+        client: i64, price: i64, quantity: i64, expires: i64,
     ) -> i64:  # fmt: skip
         if client in account.orders:
             return RejectReason.DUPLICATE_CLIENT_ORDER_ID
-        time_in_force = flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK
-        at_once = time_in_force == TimeInForce.IOC or time_in_force == TimeInForce.FOK
         is_market = flags >> TYPE_SHIFT & TYPE_MASK == OrderType.MARKET
         if is_market and not at_once:
             return RejectReason.INVALID_TIME_IN_FORCE
@@ -129,7 +130,8 @@ class Entry(Matching):
         reason = refuse_terms(instrument, side, price, quantity, is_market)
         if reason != 0:
             return reason
-        if not (self.now < expires <= SUM_MAX if time_in_force == TimeInForce.GTD else expires == 0):
+        is_timed = flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK == TimeInForce.GTD
+        if not (self.now < expires <= SUM_MAX if is_timed else expires == 0):
             return RejectReason.INVALID_EXPIRY
         ladder = instrument.bids if side == Side.BUY else instrument.asks
         if not at_once:
@@ -148,19 +150,18 @@ class Entry(Matching):
     def _expiry(self, time_in_force: i64, expires: i64) -> i64:
         if time_in_force == TimeInForce.GTD:
             return expires
-        return self.day_mark if time_in_force == TimeInForce.DAY else NEVER
+        return self.day_mark if time_in_force == TimeInForce.DAY else self.never
 
     def hold(self, order: Order) -> None:
         """Reserve what the order may cost; a market buy reserves nothing."""
         order.reserved = reserve(order)
         order.hold.reserved += order.reserved
 
-    def _place(self, order: Order, time_in_force: i64) -> None:
+    def _place(self, order: Order, time_in_force: i64, at_once: bool) -> None:
         """Accept a new order; let it rest, or match it and see to the rest."""
-        rests = time_in_force != TimeInForce.IOC and time_in_force != TimeInForce.FOK
         instrument = order.instrument
         opposite = instrument.asks if order.side == Side.BUY else instrument.bids
-        if rests and not opposite.reaches(order.price):
+        if not at_once and not opposite.reaches(order.price):
             self._rest(order)
             self.accepted(order, True)
             return
@@ -170,14 +171,14 @@ class Entry(Matching):
             reason = self._unfillable(order)
         if reason == 0:
             reason = self.match(order)
-        self._see_to_rest(order, reason, rests)
+        self._see_to_rest(order, reason, not at_once)
 
     def _rest(self, order: Order) -> None:
         """Let an order stand in the book; a new one is live from now on."""
         self.same(order).add(order)
         if not order.live:
             order.account.add(order)
-            if order.expires < DAY_BASE:
+            if order.expires <= SUM_MAX:
                 self.start_timer(order)
 
     def _see_to_rest(self, order: Order, reason: i64, rests: bool) -> None:

@@ -113,11 +113,13 @@ def charge(amount: i64, rate: i64) -> i64:
 
     |rate| <= FEE_SCALE, so the result is at most the amount, and no product passes 2^62.
     """
-    if rate < 0:
-        return -charge(amount, -rate)
     if rate == 0:
         return 0
-    return amount // FEE_SCALE * rate + amount % FEE_SCALE * rate // FEE_SCALE
+    whole = amount // FEE_SCALE
+    rest = amount - whole * FEE_SCALE
+    if rate < 0:
+        return whole * rate - rest * -rate // FEE_SCALE
+    return whole * rate + rest * rate // FEE_SCALE
 
 
 def limit_rebate(fee: i64, other: i64) -> i64:

@@ -29,6 +29,8 @@ def buy_cover(instrument: Instrument, price: i64, quantity: i64, maker_rate: i64
 class Matching(Timers):
     """Matching an incoming order against the other side."""
 
+    __slots__ = ()
+
     def opposite(self, order: Order) -> Ladder:
         """The ladder that an order trades against."""
         return order.instrument.asks if order.side == Side.BUY else order.instrument.bids

@@ -17,6 +17,8 @@ from core.state import fits
 class Replacing(Entry):
     """ReplaceOrder."""
 
+    __slots__ = ()
+
     def replace_order(self, row: bytes, at: i64) -> None:
         """Change price, quantity or expiry of a live order."""
         instrument = self.instrument(read_i64_le(row, at + C6))

@@ -6,14 +6,14 @@ Every event goes to at most one session (outbound number), one firm (drop copy n
 
 from __future__ import annotations
 
-from librt.strings import BytesWriter, write_i64_le
+from librt.vecs import append, vec
 from mypy_extensions import i64
 
 from core.codes import EventKind
 from core.book import Order
-from core.kinds import REMOVED, RESTING
+from core.kinds import COLUMNS, REMOVED, RESTING
 from core.ledger import Account
-from core.limits import DAY_BASE
+from core.limits import SUM_MAX
 from core.session import Session
 from core.state import State
 
@@ -21,13 +21,33 @@ from core.state import State
 class Reports(State):
     """The state, and the events of the rows that are being applied."""
 
+    __slots__ = ("columns", "command", "inbound", "requester", "used")
+
     def __init__(self) -> None:
         super().__init__()
-        self.out = BytesWriter()
+        # The columns of the events of the rows that are being applied, and how many are used. Indexed stores into a
+        # vector do not wait for each other, as appending to a BytesWriter does: a tenth of the engine's time.
+        self.columns: vec[i64] = vec[i64]()
+        if bytes(memoryview(vec[i64]([1])))[0] != 1:
+            raise AssertionError("rows are little-endian, and so must the machine be")
+        self.used: i64 = 0
         # What the current row says of itself.
         self.requester: Session = self.venue
         self.command: i64 = 0
         self.inbound: i64 = 0
+
+    def _lengthen(self) -> vec[i64]:
+        """Room for half as many events again, and 64 more."""
+        columns = self.columns
+        length = len(columns) + (len(columns) // 2 // COLUMNS + 64) * COLUMNS
+        while len(columns) < length:
+            columns = append(columns, 0)
+        self.columns = columns
+        return columns
+
+    def event_rows(self) -> bytes:
+        """The events of the rows that are being applied, as bytes."""
+        return bytes(memoryview(self.columns)[: self.used])
 
     def row(
         self, kind: i64, session: Session | None, flags: i64,
@@ -40,43 +60,51 @@ class Reports(State):
             number = session.number
             outbound = session.outbound + 1
             session.outbound = outbound
-        out = self.out
-        write_i64_le(out, kind)
-        write_i64_le(out, self.sequence)
-        write_i64_le(out, self.now)
-        write_i64_le(out, number)
-        write_i64_le(out, outbound)
-        write_i64_le(out, flags)
-        write_i64_le(out, c6)
-        write_i64_le(out, c7)
-        write_i64_le(out, c8)
-        write_i64_le(out, c9)
-        write_i64_le(out, c10)
-        write_i64_le(out, c11)
-        write_i64_le(out, c12)
-        write_i64_le(out, c13)
-        write_i64_le(out, drop_copy)
-        write_i64_le(out, market_data)
+        columns = self.columns
+        at = self.used
+        if at + COLUMNS > len(columns):
+            columns = self._lengthen()
+        columns[at] = kind
+        columns[at + 1] = self.sequence
+        columns[at + 2] = self.now
+        columns[at + 3] = number
+        columns[at + 4] = outbound
+        columns[at + 5] = flags
+        columns[at + 6] = c6
+        columns[at + 7] = c7
+        columns[at + 8] = c8
+        columns[at + 9] = c9
+        columns[at + 10] = c10
+        columns[at + 11] = c11
+        columns[at + 12] = c12
+        columns[at + 13] = c13
+        columns[at + 14] = drop_copy
+        columns[at + 15] = market_data
+        self.used = at + COLUMNS
 
     def unsequenced(self, kind: i64, session: i64, c6: i64, c7: i64, c8: i64, c9: i64, c10: i64, c13: i64) -> None:
         """Write an event that names a session without being part of its sequence (outbound number 0)."""
-        out = self.out
-        write_i64_le(out, kind)
-        write_i64_le(out, self.sequence)
-        write_i64_le(out, self.now)
-        write_i64_le(out, session)
-        write_i64_le(out, 0)
-        write_i64_le(out, 0)
-        write_i64_le(out, c6)
-        write_i64_le(out, c7)
-        write_i64_le(out, c8)
-        write_i64_le(out, c9)
-        write_i64_le(out, c10)
-        write_i64_le(out, 0)
-        write_i64_le(out, 0)
-        write_i64_le(out, c13)
-        write_i64_le(out, 0)
-        write_i64_le(out, 0)
+        columns = self.columns
+        at = self.used
+        if at + COLUMNS > len(columns):
+            columns = self._lengthen()
+        columns[at] = kind
+        columns[at + 1] = self.sequence
+        columns[at + 2] = self.now
+        columns[at + 3] = session
+        columns[at + 4] = 0
+        columns[at + 5] = 0
+        columns[at + 6] = c6
+        columns[at + 7] = c7
+        columns[at + 8] = c8
+        columns[at + 9] = c9
+        columns[at + 10] = c10
+        columns[at + 11] = 0
+        columns[at + 12] = 0
+        columns[at + 13] = c13
+        columns[at + 14] = 0
+        columns[at + 15] = 0
+        self.used = at + COLUMNS
 
     def reject(self, reason: i64, instrument: i64, account: i64, client: i64) -> None:
         """Refuse the current command. Of another's account neither the sender nor that account's firm learns anything."""
@@ -166,4 +194,4 @@ class Reports(State):
 
 def told_expiry(order: Order) -> i64:
     """The expiry as events tell it: ns since 1970 for GTD, 0 for any other time in force."""
-    return order.expires if order.expires < DAY_BASE else 0
+    return order.expires if order.expires <= SUM_MAX else 0

@@ -18,7 +18,7 @@ from core.limits import RING_SIZE
 class Session:
     """`inbound` is the last command consumed, `outbound` the last event told; the ring stands at inbound % RING_SIZE."""
 
-    __slots__ = ("account", "accounts", "counts", "firsts", "hashes", "inbound", "number", "outbound", "role")
+    __slots__ = ("account", "accounts", "inbound", "number", "outbound", "ring", "role")
 
     def __init__(self, number: i64) -> None:
         self.number = number
@@ -27,9 +27,8 @@ class Session:
         self.outbound: i64 = 0
         self.account: Account | None = None
         self.accounts: dict[i64, Account] = {}
-        self.hashes: vec[i64] = vec[i64]()
-        self.firsts: vec[i64] = vec[i64]()
-        self.counts: vec[i64] = vec[i64]()
+        # For each answer its content hash, first outbound number and count, side by side: one line of cache, not three.
+        self.ring: vec[i64] = vec[i64]()
 
     def grant(self, account: Account) -> None:
         """Let the session act for an account."""
@@ -45,12 +44,13 @@ class Session:
         """Consume the next inbound number and keep what answered it."""
         inbound = self.inbound + 1
         self.inbound = inbound
-        at = inbound & (RING_SIZE - 1)
-        if at >= len(self.hashes):
+        at = (inbound & (RING_SIZE - 1)) * 3
+        if at >= len(self.ring):
             self._lengthen(at)
-        self.hashes[at] = content
-        self.firsts[at] = first
-        self.counts[at] = count
+        ring = self.ring
+        ring[at] = content
+        ring[at + 1] = first
+        ring[at + 2] = count
 
     def restore_answer(self, inbound: i64, content: i64, first: i64, count: i64) -> None:
         """Put an answer back into the ring, whose last number is known already."""
@@ -60,10 +60,12 @@ class Session:
         self.inbound = last
 
     def _lengthen(self, at: i64) -> None:
-        while len(self.hashes) <= at:
-            self.hashes = append(self.hashes, 0)
-            self.firsts = append(self.firsts, 0)
-            self.counts = append(self.counts, 0)
+        ring = self.ring
+        missing = at * 2 + 3 - len(ring)
+        while missing > 0 and len(ring) < RING_SIZE * 3:
+            ring = append(append(append(ring, 0), 0), 0)
+            missing -= 3
+        self.ring = ring
 
     def remembers(self, inbound: i64) -> bool:
         """Whether the answer to this number is still kept."""
@@ -71,15 +73,15 @@ class Session:
 
     def content(self, inbound: i64) -> i64:
         """The content hash of a number that is still kept."""
-        return self.hashes[inbound & (RING_SIZE - 1)]
+        return self.ring[(inbound & (RING_SIZE - 1)) * 3]
 
     def first(self, inbound: i64) -> i64:
         """The first outbound number that answered a number that is still kept."""
-        return self.firsts[inbound & (RING_SIZE - 1)]
+        return self.ring[(inbound & (RING_SIZE - 1)) * 3 + 1]
 
     def count(self, inbound: i64) -> i64:
         """How many outbound numbers answered a number that is still kept."""
-        return self.counts[inbound & (RING_SIZE - 1)]
+        return self.ring[(inbound & (RING_SIZE - 1)) * 3 + 2]
 
 
 def content_hash(row: bytes, at: i64) -> i64:
@@ -98,15 +100,15 @@ def content_hash(row: bytes, at: i64) -> i64:
         + read_i64_le(row, at + C8) * 0x369DEA0F31A53F85
         + read_i64_le(row, at + C9) * 0x11A3E0C5B5A2D8AB
         + read_i64_le(row, at + C10) * 0x2B8F5C2E1D7A4F13
-        + read_i64_le(row, at + C11) * 0x1C69B3F74AC4AE35
     )
+    c11 = read_i64_le(row, at + C11)
     c12 = read_i64_le(row, at + C12)
     c13 = read_i64_le(row, at + C13)
     c14 = read_i64_le(row, at + C14)
     c15 = read_i64_le(row, at + C15)
-    if c12 | c13 | c14 | c15:
+    if c11 | c12 | c13 | c14 | c15:
         # Rarely used, and a product each costs the interpreted build a fiftieth of its time.
-        total += c12 * 0x27D4EB2F165667C5 + c13 * 0x1F123BB5A7C65D0F
+        total += c11 * 0x1C69B3F74AC4AE35 + c12 * 0x27D4EB2F165667C5 + c13 * 0x1F123BB5A7C65D0F
         total += c14 * 0x3A5BD39E8CB4F017 + c15 * 0x106689D45497FDB5
     high = total >> 32 & 0xFFFFFFFF
     return high - (high >> 31 << 32) << 32 | total & 0xFFFFFFFF

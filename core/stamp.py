@@ -29,3 +29,25 @@ def stamp(rows: bytes, sequence: i64, time: i64, now: i64) -> bytes:
             write_i64_le(out, read_i64_le(rows, column))
             column += SEQUENCE
     return out.getvalue()
+
+
+def latest_time(rows: bytes) -> i64:
+    """The latest time that any of the rows brings, in ns since 1970; 0 if none brings one."""
+    latest: i64 = 0
+    at: i64 = 0
+    size: i64 = len(rows)
+    while at < size:
+        time = read_i64_le(rows, at + TIME)
+        if time > latest:
+            latest = time
+        at += ROW_SIZE
+    return latest
+
+
+def first_of_kind(rows: bytes, begin: i64, kind: i64) -> i64:
+    """Byte offset of the first row of this kind from `begin` on; the size of the rows if there is none."""
+    at = begin
+    size: i64 = len(rows)
+    while at < size and read_i64_le(rows, at + KIND) != kind:
+        at += ROW_SIZE
+    return at

@@ -41,6 +41,13 @@ class Todo:
 class State:
     """The state of a venue. Tables are lists indexed by number, with None where nothing stands."""
 
+    __slots__ = (
+        "accounts", "control_inbound", "currencies", "currency_count", "day", "day_mark", "days", "dropped", "firms",
+        "instruments", "match_numbers", "never", "next_semantics", "now", "order_numbers", "quarantined",
+        "semantics", "sequence", "sessions", "state", "timer", "timers", "todo_account", "todo_order", "todos",
+        "venue",
+    )  # fmt: skip
+
     def __init__(self) -> None:
         self.sequence: i64 = 0
         self.now: i64 = 0
@@ -50,6 +57,8 @@ class State:
         self.day: i64 = 0
         self.days: i64 = 0
         self.day_mark: i64 = DAY_BASE
+        # Read from here because a constant beyond SUM_MAX compiles to an object, converted at each use.
+        self.never: i64 = NEVER
         self.order_numbers: i64 = 0
         self.match_numbers: i64 = 0
         self.control_inbound: i64 = 0
@@ -119,7 +128,7 @@ class State:
     def is_over(self, order: Order) -> bool:
         """Whether an order's time is over, so that it never trades again, told or not."""
         expires = order.expires
-        return expires <= self.now or DAY_BASE <= expires < self.day_mark
+        return expires <= self.now or SUM_MAX < expires < self.day_mark
 
     def any_over(self) -> bool:
         """Whether orders may stand in a book whose time is over."""

@@ -10,13 +10,15 @@ from mypy_extensions import i64
 from core.codes import CancelReason, CommandKind, EventKind, Side
 from core.book import Order
 from core.kinds import ONLY_BUYS
-from core.limits import DAY_BASE, STEPS_MAX
+from core.limits import STEPS_MAX, SUM_MAX
 from core.reports import Reports, told_expiry
 from core.state import Todo
 
 
 class Timers(Reports):
     """Expiry, mass cancel and end of day."""
+
+    __slots__ = ()
 
     def leave(self, order: Order) -> None:
         """Take an order out of everything that knows it, and free what it reserves."""
@@ -111,7 +113,7 @@ class Timers(Reports):
 
     def _visit(self, todo: Todo, order: Order) -> None:
         if todo.command == CommandKind.END_OF_DAY:
-            if DAY_BASE <= order.expires < self.day_mark:
+            if SUM_MAX < order.expires < self.day_mark:
                 todo.count += 1
                 self.expire(order)
             return

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.kinds import COLUMNS, ROW_SIZE, TIME, CommandKind
+from core.kinds import ROW_SIZE, TIME, CommandKind
 from core.limits import SUM_MAX
 from core.machine import Machine
 from core.messages import Quarantine
 from core.rows import to_row
-from core.stamp import stamp
+from core.stamp import first_of_kind, latest_time, stamp
 from core.state import SEMANTICS
 from journal import snapshots
 from journal.batch import HEADER_SIZE, read_header, seal
@@ -189,14 +189,15 @@ def _pieces(rows: bytes, now: int) -> list[bytes]:
     """The rows, cut after each Upgrade, which is the last of its batch. BadRows for what nobody may send."""
     if len(rows) % ROW_SIZE:
         raise BadRows(f"{len(rows)} bytes are not whole rows")
-    columns = memoryview(rows).cast("q")
-    kinds = columns[::COLUMNS].tolist()
-    latest = max(columns[TIME // 8 :: COLUMNS].tolist(), default=0)
-    if max(latest, now) > TIME_MAX:
-        raise BadRows(f"time {max(latest, now)} is beyond {TIME_MAX}")
-    if _QUARANTINE in kinds:
+    latest = max(latest_time(rows), now)
+    if latest > TIME_MAX:
+        raise BadRows(f"time {latest} is beyond {TIME_MAX}")
+    if first_of_kind(rows, 0, _QUARANTINE) < len(rows):
         raise BadRows("a Quarantine row comes from the sequencer alone")
-    ends = [at + 1 for at, kind in enumerate(kinds) if kind == _UPGRADE] if _UPGRADE in kinds else []
-    begins = [0, *ends]
-    pieces = [rows[begin * ROW_SIZE : end * ROW_SIZE] for begin, end in zip(begins, [*ends, len(kinds)], strict=True)]
-    return [piece for piece in pieces if piece]
+    pieces = []
+    begin = 0
+    while begin < len(rows):
+        end = min(first_of_kind(rows, begin, _UPGRADE) + ROW_SIZE, len(rows))
+        pieces.append(rows[begin:end])
+        begin = end
+    return pieces

@@ -1,7 +1,8 @@
 """The flows that `lockstep bench` measures: each as wire rows, and as the five columns that the yardstick reads.
 
-Both begin with a venue of one instrument and eight funded accounts, each with its session; an order belongs to the
-account that its number modulo eight names. Order numbers of the flow are the client order ids of the rows.
+Each begins with a venue of one instrument and some funded accounts, each with its session, which take turns: an order
+belongs to the account that its number modulo their number names, and each account counts its own client order ids.
+The yardstick knows no accounts, so one is what its flow means; eight show what spreading it costs.
 """
 
 import lzma
@@ -22,7 +23,8 @@ NEW: Final = 0
 CANCEL: Final = 1
 MARKETABLE: Final = 2
 REPLACE: Final = 3
-ACCOUNTS: Final = 8
+MANY: Final = 8
+"""Accounts, and sessions, of a flow that is spread over many."""
 RESTING_LEVELS: Final = 1_000
 _GTC: Final = OrderType.LIMIT << 1 | TimeInForce.GTC << 5
 _IOC: Final = OrderType.LIMIT << 1 | TimeInForce.IOC << 5
@@ -41,10 +43,10 @@ class Flow(NamedTuple):
     plain: bytes
 
 
-def own(count: int, seed: int = 1) -> Flow:
+def own(count: int, seed: int = 1, accounts: int = 1) -> Flow:
     """50 % new orders near the touch, 42 % cancels, 6 % marketable, 2 % replaces: the flow of the yardstick."""
-    name = f"own, seed {seed}: 50 % new near the touch, 42 % cancels, 6 % marketable, 2 % replaces"
-    return _flow(name, list(_own(count, random.Random(seed))))
+    name = f"own, seed {seed}, accounts {accounts}: 50 % new near the touch, 42 % cancels, 6 % marketable, 2 % replaces"
+    return _flow(name, list(_own(count, random.Random(seed))), accounts)
 
 
 def _own(count: int, draw: random.Random) -> Iterator[Message]:
@@ -85,7 +87,7 @@ def flash1(path: Path, limit: int | None = None) -> Flow:
         (kinds[kind], order, side | ioc << 1, price, quantity)
         for kind, side, ioc, _, quantity, _, order, price, _ in fields[:limit]
     ]
-    return _flow(f"flash1 {path.name}", messages)
+    return _flow(f"flash1 {path.name}, accounts {MANY}", messages, MANY)
 
 
 def resting(count: int) -> Flow:
@@ -93,24 +95,24 @@ def resting(count: int) -> Flow:
     wire = Wire(count)
     for number in range(1, count + 1):
         side, away = number & 1, number * 7 % RESTING_LEVELS
-        account, price = 1 + number % ACCOUNTS, 10_001 + away if side else 10_000 - away
+        account, price = 1 + number % MANY, 10_001 + away if side else 10_000 - away
         wire.add(CommandKind.ENTER_ORDER, account, side | _GTC, 1, account, number, price, 10)
-    return Flow("resting orders", count, _venue(), wire.rows(), b"")
+    return Flow("resting orders", count, _venue(MANY), wire.rows(), b"")
 
 
-def _flow(name: str, messages: list[Message]) -> Flow:
+def _flow(name: str, messages: list[Message], accounts: int) -> Flow:
     wire = Wire(len(messages))
     for kind, number, side, price, quantity in messages:
-        account = 1 + number % ACCOUNTS
+        account, client = 1 + number % accounts, 1 + number // accounts
         if kind == CANCEL:
-            wire.add(CommandKind.CANCEL_ORDER, account, 0, 1, account, number)
+            wire.add(CommandKind.CANCEL_ORDER, account, 0, 1, account, client)
         elif kind == REPLACE:
             # The yardstick's replace names what is open afterwards, and always leaves its place: REENTER.
-            wire.add(CommandKind.REPLACE_ORDER, account, REENTER, 1, account, number, price, quantity, 0, number)
+            wire.add(CommandKind.REPLACE_ORDER, account, REENTER, 1, account, client, price, quantity, 0, client)
         else:
             flags = side & 1 | (_IOC if side & 2 else _GTC)
-            wire.add(CommandKind.ENTER_ORDER, account, flags, 1, account, number, price, quantity)
-    return Flow(name, len(messages), _venue(), wire.rows(), _plain(messages))
+            wire.add(CommandKind.ENTER_ORDER, account, flags, 1, account, client, price, quantity)
+    return Flow(name, len(messages), _venue(accounts), wire.rows(), _plain(messages))
 
 
 def _plain(messages: list[Message]) -> bytes:
@@ -120,7 +122,7 @@ def _plain(messages: list[Message]) -> bytes:
     return struct.pack(f"<{len(columns)}q", *columns)
 
 
-def _venue() -> bytes:
+def _venue(accounts: int) -> bytes:
     """One instrument, accounts that can pay for anything, a session for each."""
     wide = pack_halves(-10, 100)
     commands = [
@@ -132,7 +134,7 @@ def _venue() -> bytes:
         ),
     ]  # fmt: skip
     rows = [to_row(command) for command in commands]
-    for account in range(1, ACCOUNTS + 1):
+    for account in range(1, accounts + 1):
         rows.append(to_row(OpenAccount(account=account, firm=account, name=f"account {account}")))
         rows += [to_row(Deposit(account=account, currency=c, amount=2**57)) for c in (1, 2)]
         rows.append(to_row(GrantSession(account=account, grantee=account, role=Role.TRADER)))

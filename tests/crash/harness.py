@@ -283,10 +283,10 @@ def poison():
     """From now on the second row after the base makes the engine raise, in this process; returns what ends that."""
     run = Engine._run
 
-    def raising(self, row, at):
+    def raising(self, kind, row, at):
         if self.sequence == BASE + 2:
             raise ValueError("poison")
-        run(self, row, at)
+        run(self, kind, row, at)
 
     Engine._run = raising
     return lambda: setattr(Engine, "_run", run)

@@ -96,10 +96,10 @@ def raising_at(monkeypatch, *sequences, error=PoisonError):
     """While it lasts, running any of these rows raises before it has changed anything."""
     run = core.engine.Engine._run
 
-    def raising(self, row, at):
+    def raising(self, kind, row, at):
         if self.sequence in sequences:
             raise error(f"row {self.sequence}")
-        run(self, row, at)
+        run(self, kind, row, at)
 
     with monkeypatch.context() as patch:
         patch.setattr(core.engine.Engine, "_run", raising)
