@@ -95,7 +95,9 @@ class Stream:
         return [self.row(command) for command in SETUP]
 
     def next(self):
-        """One more row."""
+        """One more row; what is closed does not stay so for long, or it would refuse all the others."""
+        if self.closed and self.rng.random() < 0.04 * len(self.closed):
+            return self.state()
         kind = self.rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
         return getattr(self, kind)()
 
@@ -188,7 +190,7 @@ class Stream:
     def state(self):
         """Halt or restrict something, or open again what was closed so: never more than two things stay closed."""
         rng = self.rng
-        if self.closed and (len(self.closed) > 1 or rng.random() < 0.7):
+        if self.closed and (len(self.closed) > 1 or rng.random() < 0.8):
             place, state = self.closed.pop(0), TradingState.OPEN
         else:
             place = rng.choice(({}, {"instrument": rng.choice(INSTRUMENTS)}, {"account": self.account()}))

@@ -9,7 +9,8 @@ from core.messages import DefineCurrency, Upgrade
 from core.rows import rows, to_row
 from core.state import SEMANTICS
 from journal.batch import BatchKind, read_header
-from journal.errors import WrongSemantics
+from journal.directory import JournalDirectory
+from journal.errors import DiskError, WrongSemantics
 from journal.memory import MemoryJournal
 from replicas.opening import create, resume
 from replicas.replay import replay
@@ -74,6 +75,41 @@ def test_a_writer_that_died_before_the_roll(tmp_path: Path) -> None:
     assert sequencer.events is not None
     sequencer.events.close()
     directory.close()
+    directory, sequencer = resume(tmp_path / "v")
+    assert directory.semantics == SEMANTICS + 1
+    assert sequencer.events is not None
+    sequencer.events.close()
+    directory.close()
+
+
+def test_another_release_goes_on_and_this_one_does_not(tmp_path: Path) -> None:
+    """A venue whose last segment is another release's is refused, each time with the lock given back."""
+    directory, sequencer = create(tmp_path / "v")
+    sequencer.submit(BEFORE + to_row(Upgrade(version=SEMANTICS + 1)), 1_000)
+    assert sequencer.events is not None
+    sequencer.events.close()
+    directory.close()
+    for _ in range(2):
+        with pytest.raises(WrongSemantics, match=f"semantics {SEMANTICS + 1}; this release applies {SEMANTICS}"):
+            resume(tmp_path / "v")
+
+
+def test_what_fails_while_opening_gives_everything_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the segment cannot be ended, neither the journal nor the event store stays open, and the next try succeeds."""
+    directory, sequencer = create(tmp_path / "v")
+    sequencer.roll_if_upgraded = lambda: None  # type: ignore[method-assign]
+    sequencer.submit(BEFORE + to_row(Upgrade(version=SEMANTICS + 1)), 1_000)
+    assert sequencer.events is not None
+    sequencer.events.close()
+    directory.close()
+
+    def fail(*_: object, **__: object) -> None:
+        raise DiskError("the disk is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(JournalDirectory, "roll", fail)
+        with pytest.raises(DiskError):
+            resume(tmp_path / "v")
     directory, sequencer = resume(tmp_path / "v")
     assert directory.semantics == SEMANTICS + 1
     assert sequencer.events is not None
