@@ -8,9 +8,10 @@ from mypy_extensions import i64
 from core.codes import CancelReason, CommandKind, EventKind, RejectReason, Role, TradingState
 from core.book import Order
 from core.replace import Replacing
-from core.kinds import C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, FLAGS, ONLY_SELLS, PENDING
+from core.kinds import C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, FLAGS, ONLY_SELLS, PENDING, ROW_SIZE
 from core.limits import QUANTITY_MAX, TODOS_MAX
 from core.state import Todo
+from core.text import is_text
 
 
 class Cancels(Replacing):
@@ -95,10 +96,8 @@ class Cancels(Replacing):
         self.mass_canceled(todo, PENDING if todo in self.todos else 0)
 
     def _refuse_mass_cancel(self, row: bytes, at: i64, side: i64, instrument: i64, account: i64) -> i64:
-        unused = (
-            read_i64_le(row, at + C8) | read_i64_le(row, at + C9) | read_i64_le(row, at + C10) | unused_from_11(row, at)
-        )
-        if unused != 0 or not 0 <= side <= ONLY_SELLS:
+        unused = read_i64_le(row, at + C8) | read_i64_le(row, at + C9) | read_i64_le(row, at + C10)
+        if unused != 0 or misuses_from_11(row, at) or not 0 <= side <= ONLY_SELLS:
             return RejectReason.MALFORMED
         named = self.instrument(instrument)
         owner = self.account(account)
@@ -127,3 +126,9 @@ def unused_from_11(row: bytes, at: i64) -> i64:
         | read_i64_le(row, at + C14)
         | read_i64_le(row, at + C15)
     )
+
+
+def misuses_from_11(row: bytes, at: i64) -> bool:
+    """Whether a command that gives a reason uses columns 11 to 13, or gives one that is no text (columns 14 and 15)."""
+    unused = read_i64_le(row, at + C11) | read_i64_le(row, at + C12) | read_i64_le(row, at + C13)
+    return unused != 0 or not is_text(row, at + C14, at + ROW_SIZE)

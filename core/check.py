@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from core.codes import Side, TradingState
+from core.codes import Role, Side, TradingState
 from core.book import Ladder, Level, Order
 from core.engine import Engine
 from core.instrument import Instrument
 from core.kinds import SIDE_MASK
 from core.ledger import Account
-from core.limits import DAY_BASE, LEVELS_MAX, SUM_MAX, TODOS_MAX
+from core.limits import COST_MAX, COST_MIN, DAY_BASE, LEVELS_MAX, SUM_MAX, TODOS_MAX
 from core.matching import reserve
+from core.session import Session
 
 
 class Sums:
@@ -140,12 +141,24 @@ def _check_clock(engine: Engine, sums: Sums) -> None:
     hold(len(engine.todos) <= TODOS_MAX, "pending operations")
     hold(engine.day_mark == DAY_BASE + engine.days, "day mark")
     hold(TradingState.OPEN <= engine.state <= TradingState.HALTED, "state of the venue")
+    hold(1 <= engine.epoch <= SUM_MAX, "epoch")
     hold(len(engine.todos) > 0 or engine.todo_order is None, "cursor without an operation")
 
 
 def _check_sessions(engine: Engine) -> None:
     # Answers lie within what was told.
     for session in engine.sessions:
-        if session is not None and session.inbound > 0:
-            last = session.first(session.inbound) + session.count(session.inbound) - 1
-            hold(session.remembers(session.inbound) and 0 <= last <= session.outbound, "answers")
+        if session is not None:
+            _check_grants(engine, session)
+            if session.inbound > 0:
+                last = session.first(session.inbound) + session.count(session.inbound) - 1
+                hold(session.remembers(session.inbound) and 0 <= last <= session.outbound, "answers")
+
+
+def _check_grants(engine: Engine, session: Session) -> None:
+    # Who only reads acts for nobody; a credential is whole or absent.
+    hold(Role.TRADER <= session.role <= Role.MARKET_DATA, "role")
+    hold(len(session.accounts) == 0 or not session.only_reads(), "accounts of a session that only reads")
+    hold((session.role == Role.DROP_COPY) == (engine.firm(session.firm) is not None), "firm of a session")
+    secret = session.hash_0 | session.hash_1 | session.hash_2 | session.hash_3 | session.salt_0 | session.salt_1
+    hold(COST_MIN <= session.cost <= COST_MAX or session.cost | secret == 0, "credential")

@@ -21,6 +21,9 @@ class CommandKind:
     END_OF_DAY: Final = 9
     UPGRADE: Final = 10
     QUARANTINE: Final = 11
+    SET_CREDENTIAL: Final = 17
+    PROMOTE: Final = 18
+    ACCEPT_CLOCK: Final = 19
     ENTER_ORDER: Final = 32
     REPLACE_ORDER: Final = 33
     REDUCE_ORDER: Final = 34
@@ -52,6 +55,9 @@ class EventKind:
     EXPIRED: Final = 295
     RESTED: Final = 296
     MASS_CANCELED: Final = 297
+    CREDENTIAL_SET: Final = 312
+    PROMOTED: Final = 313
+    CLOCK_ACCEPTED: Final = 314
 
 
 class StateKind:
@@ -110,6 +116,8 @@ class Role:
 
     TRADER: Final = 1
     OPERATOR: Final = 2
+    DROP_COPY: Final = 3
+    MARKET_DATA: Final = 4
 
 
 class Rounding:
@@ -149,6 +157,8 @@ class RejectReason:
     CONFLICTING_DEFINITION: Final = 240
     INVALID_DAY: Final = 250
     INVALID_VERSION: Final = 260
+    INVALID_EPOCH: Final = 263
+    INVALID_CLOCK: Final = 266
     INVALID_QUARANTINE: Final = 270
     TOO_MANY_PENDING: Final = 280
     LEVELS_FULL: Final = 290

@@ -57,6 +57,11 @@ class Deposit(Command, frozen=True):
     account: int = 0
     currency: int = 0
     amount: int = 0
+    column_10: int = 0
+    column_11: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    reason: Text2 = ""
 
 
 class Withdraw(Command, frozen=True):
@@ -67,16 +72,26 @@ class Withdraw(Command, frozen=True):
     account: int = 0
     currency: int = 0
     amount: int = 0
+    column_10: int = 0
+    column_11: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    reason: Text2 = ""
 
 
 class GrantSession(Command, frozen=True):
-    """Let a session act for an account (TRADER), or for the venue (OPERATOR, account 0)."""
+    """Let a session act for an account (TRADER) or the venue (OPERATOR), or read a firm's events or the market's."""
 
     KIND = CommandKind.GRANT_SESSION
     column_6: int = 0
     account: int = 0
     grantee: int = 0
     role: int = 0
+    firm: int = 0
+    column_11: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    reason: Text2 = ""
 
 
 class SetTradingState(Command, frozen=True):
@@ -86,6 +101,12 @@ class SetTradingState(Command, frozen=True):
     instrument: int = 0
     account: int = 0
     state: int = 0
+    column_9: int = 0
+    column_10: int = 0
+    column_11: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    reason: Text2 = ""
 
 
 class AdvanceTime(Command, frozen=True):
@@ -101,6 +122,12 @@ class EndOfDay(Command, frozen=True):
     column_6: int = 0
     column_7: int = 0
     day: int = 0
+    column_9: int = 0
+    column_10: int = 0
+    column_11: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    reason: Text2 = ""
 
 
 class Upgrade(Command, frozen=True):
@@ -121,6 +148,49 @@ class Quarantine(Command, frozen=True):
     named: int = 0
     timer_time: int = 0
     timer_order: int = 0
+
+
+class SetCredential(Command, frozen=True):
+    """Give a session the hash of its password (scrypt, 32 bytes; 16 bytes of salt), or take it away (all zero).
+
+    Columns of bytes are signed and little-endian; `cost` is the binary logarithm of scrypt's N.
+    """
+
+    KIND = CommandKind.SET_CREDENTIAL
+    column_6: int = 0
+    column_7: int = 0
+    grantee: int = 0
+    hash_0: int = 0
+    hash_1: int = 0
+    hash_2: int = 0
+    hash_3: int = 0
+    salt_0: int = 0
+    salt_1: int = 0
+    cost: int = 0
+
+
+class Promote(Command, frozen=True):
+    """Raise the epoch: another node is the one writer from this row on."""
+
+    KIND = CommandKind.PROMOTE
+    column_6: int = 0
+    column_7: int = 0
+    epoch: int = 0
+
+
+class AcceptClock(Command, frozen=True):
+    """Follow the machine's clock again, which stands at `clock`, in ns since 1970."""
+
+    KIND = CommandKind.ACCEPT_CLOCK
+    column_6: int = 0
+    column_7: int = 0
+    clock: int = 0
+    column_9: int = 0
+    column_10: int = 0
+    column_11: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    reason: Text2 = ""
 
 
 class EnterOrder(Command, frozen=True):
@@ -177,3 +247,10 @@ class MassCancel(Command, frozen=True):
     KIND = CommandKind.MASS_CANCEL
     instrument: int = 0
     account: int = 0
+    column_8: int = 0
+    column_9: int = 0
+    column_10: int = 0
+    column_11: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    reason: Text2 = ""

@@ -1,21 +1,21 @@
-"""The venue's own acts: money, states, the clock, the day, upgrades and quarantines."""
+"""The venue's own acts: money, states, the clock, the day, upgrades, quarantines and promotions."""
 
 from __future__ import annotations
 
 from librt.strings import read_i64_le
 from mypy_extensions import i64
 
-from core.cancels import unused_from_11
+from core.access import Access
+from core.cancels import misuses_from_11, unused_from_11
 from core.codes import CommandKind, EventKind, RejectReason, TradingState
-from core.definitions import Definitions
 from core.kinds import C6, C7, C8, C9, C10, FLAGS
 from core.limits import DAY_BASE, STEPS_MAX, SUM_MAX, TODOS_MAX
 from core.session import Session
 from core.state import Todo, fits
 
 
-class Control(Definitions):
-    """Deposit, Withdraw, SetTradingState, AdvanceTime, EndOfDay, Upgrade and Quarantine."""
+class Control(Access):
+    """Deposit, Withdraw, SetTradingState, AdvanceTime, EndOfDay, Upgrade, Quarantine, Promote and AcceptClock."""
 
     __slots__ = ()
 
@@ -33,12 +33,8 @@ class Control(Definitions):
         account = self.account(number)
         currency = self.currency(read_i64_le(row, at + C8))
         reason: i64 = 0
-        if (
-            read_i64_le(row, at + FLAGS)
-            | read_i64_le(row, at + C6)
-            | read_i64_le(row, at + C10)
-            | unused_from_11(row, at)
-        ):
+        spare = read_i64_le(row, at + FLAGS) | read_i64_le(row, at + C6) | read_i64_le(row, at + C10)
+        if spare != 0 or misuses_from_11(row, at):
             reason = RejectReason.MALFORMED
         elif currency is None:
             reason = RejectReason.UNKNOWN_CURRENCY
@@ -78,12 +74,8 @@ class Control(Definitions):
         account = read_i64_le(row, at + C7)
         state = read_i64_le(row, at + C8)
         reason: i64 = 0
-        if (
-            read_i64_le(row, at + FLAGS)
-            | read_i64_le(row, at + C9)
-            | read_i64_le(row, at + C10)
-            | unused_from_11(row, at)
-        ):
+        spare = read_i64_le(row, at + FLAGS) | read_i64_le(row, at + C9) | read_i64_le(row, at + C10)
+        if spare != 0 or misuses_from_11(row, at):
             reason = RejectReason.MALFORMED
         elif instrument != 0 and self.instrument(instrument) is None:
             reason = RejectReason.UNKNOWN_INSTRUMENT
@@ -125,7 +117,7 @@ class Control(Definitions):
         """End the trading day."""
         day = read_i64_le(row, at + C8)
         reason: i64 = 0
-        if unused_but_8(row, at):
+        if misuses_but_8(row, at):
             reason = RejectReason.MALFORMED
         elif not self.day < day <= 99_999_999:
             reason = RejectReason.INVALID_DAY
@@ -166,11 +158,43 @@ class Control(Definitions):
         else:
             self.quarantined.remove(read_i64_le(row, at + C8))
 
+    def promote(self, row: bytes, at: i64) -> None:
+        """Raise the epoch. It comes from the node that becomes the writer, and from no session."""
+        epoch = read_i64_le(row, at + C8)
+        reason: i64 = 0
+        if unused_but_8(row, at):
+            reason = RejectReason.MALFORMED
+        elif self.requester.number != 0:
+            reason = RejectReason.NOT_PERMITTED
+        elif not self.epoch < epoch <= SUM_MAX:
+            reason = RejectReason.INVALID_EPOCH
+        if reason != 0:
+            self.reject(reason, 0, 0, 0)
+            return
+        self.epoch = epoch
+        self.control(EventKind.PROMOTED, 0, 0, epoch, 0, 0, 0, None)
+
+    def accept_clock(self, row: bytes, at: i64) -> None:
+        """Tell that the machine's clock is to be followed again: the node does that, the engine goes by its rows."""
+        clock = read_i64_le(row, at + C8)
+        if misuses_but_8(row, at):
+            self.reject(RejectReason.MALFORMED, 0, 0, 0)
+        elif not 1 <= clock <= SUM_MAX:
+            self.reject(RejectReason.INVALID_CLOCK, 0, 0, 0)
+        else:
+            self.control(EventKind.CLOCK_ACCEPTED, 0, 0, clock, 0, 0, 0, None)
+
 
 def unused_but_8(row: bytes, at: i64) -> i64:
     """Not 0 if a command that has column 8 alone uses another."""
     spare = read_i64_le(row, at + FLAGS) | read_i64_le(row, at + C6) | read_i64_le(row, at + C7)
     return spare | read_i64_le(row, at + C9) | read_i64_le(row, at + C10) | unused_from_11(row, at)
+
+
+def misuses_but_8(row: bytes, at: i64) -> bool:
+    """Whether a command that has column 8 and a reason uses another column, or gives a reason that is no text."""
+    spare = read_i64_le(row, at + FLAGS) | read_i64_le(row, at + C6) | read_i64_le(row, at + C7)
+    return spare | read_i64_le(row, at + C9) | read_i64_le(row, at + C10) != 0 or misuses_from_11(row, at)
 
 
 def unused_from_6(row: bytes, at: i64) -> i64:

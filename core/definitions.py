@@ -1,11 +1,11 @@
-"""What the venue makes known: currencies, instruments, accounts and sessions."""
+"""What the venue makes known: currencies, instruments and accounts."""
 
 from __future__ import annotations
 
 from librt.strings import read_i64_le
 from mypy_extensions import i64
 
-from core.codes import EventKind, RejectReason, Role, Rounding
+from core.codes import EventKind, RejectReason, Rounding
 from core.cancels import Cancels, unused_from_11
 from core.instrument import Instrument
 from core.kinds import (
@@ -30,15 +30,14 @@ from core.kinds import (
 from core.ledger import Account, Firm
 from core.limits import (
     ACCOUNT_NUMBER_MAX, CURRENCY_NUMBER_MAX, FEE_SCALE, FIRM_NUMBER_MAX, INSTRUMENT_NUMBER_MAX, PRICE_MAX,
-    QUANTITY_MAX, SCALE_MAX, SESSION_NUMBER_MAX, SUM_MAX,
+    QUANTITY_MAX, SCALE_MAX, SUM_MAX,
 )  # fmt: skip
-from core.session import Session
 from core.state import put
 from core.text import is_symbol, is_text, low_half, high_half
 
 
 class Definitions(Cancels):
-    """DefineCurrency, DefineInstrument, OpenAccount and GrantSession."""
+    """DefineCurrency, DefineInstrument and OpenAccount."""
 
     __slots__ = ()
 
@@ -166,39 +165,6 @@ class Definitions(Cancels):
             read_i64_le(row, at + C10), read_i64_le(row, at + C11), read_i64_le(row, at + C12), 0,
             firm.next_drop_copy(), 0,
         )  # fmt: skip
-
-    def grant_session(self, row: bytes, at: i64) -> None:
-        """Let a session act for an account, or for the venue."""
-        number = read_i64_le(row, at + C7)
-        grantee = read_i64_le(row, at + C8)
-        role = read_i64_le(row, at + C9)
-        account = self.account(number)
-        reason: i64 = 0
-        if (
-            read_i64_le(row, at + FLAGS)
-            | read_i64_le(row, at + C6)
-            | read_i64_le(row, at + C10)
-            | unused_from_11(row, at)
-        ):
-            reason = RejectReason.MALFORMED
-        elif role == Role.TRADER and account is None:
-            reason = RejectReason.UNKNOWN_ACCOUNT
-        elif not 1 <= grantee <= SESSION_NUMBER_MAX or (role != Role.TRADER and (role != Role.OPERATOR or number != 0)):
-            reason = RejectReason.INVALID_DEFINITION
-        if reason != 0:
-            self.reject(reason, 0, number, 0)
-            return
-
-        # From here on the grant stands.
-        session = self.session(grantee)
-        if session is None:
-            session = Session(grantee)
-            put(self.sessions, grantee, session)
-        if account is not None:
-            session.grant(account)
-        else:
-            session.role = Role.OPERATOR
-        self.control(EventKind.SESSION_GRANTED, 0, number, grantee, role, 0, 0, None)
 
 
 def valid_terms(row: bytes, at: i64) -> bool:

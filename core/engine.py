@@ -117,7 +117,7 @@ class Engine(Control):
             self.reduce_order(row, at)
         elif kind == CommandKind.MASS_CANCEL:
             self.mass_cancel(row, at)
-        elif not CommandKind.DEFINE_CURRENCY <= kind <= CommandKind.QUARANTINE:
+        elif not is_control(kind):
             self.reject(RejectReason.MALFORMED, 0, 0, 0)
         elif self.requester.role != Role.OPERATOR:
             self.reject(RejectReason.NOT_AN_OPERATOR, 0, 0, 0)
@@ -145,8 +145,14 @@ class Engine(Control):
             self.end_of_day(row, at)
         elif kind == CommandKind.UPGRADE:
             self.upgrade(row, at)
-        else:
+        elif kind == CommandKind.QUARANTINE:
             self.quarantine(row, at)
+        elif kind == CommandKind.SET_CREDENTIAL:
+            self.set_credential(row, at)
+        elif kind == CommandKind.PROMOTE:
+            self.promote(row, at)
+        else:
+            self.accept_clock(row, at)
 
     def _halt(self, row: bytes, at: i64, timer_time: i64, timer_order: i64) -> None:
         """What a quarantined row does: consume its inbound number, answer, and halt what it names."""
@@ -187,6 +193,13 @@ class Engine(Control):
             return number
         self.drop_todo()
         return 0
+
+
+def is_control(kind: i64) -> bool:
+    """Whether this is a kind of command for session 0 and operators alone."""
+    if CommandKind.DEFINE_CURRENCY <= kind <= CommandKind.QUARANTINE:
+        return True
+    return CommandKind.SET_CREDENTIAL <= kind <= CommandKind.ACCEPT_CLOCK
 
 
 def names_instrument(kind: i64) -> bool:

@@ -70,7 +70,7 @@ class BalanceChanged(Event, frozen=True):
 
 
 class SessionGranted(Event, frozen=True):
-    """A session may act for an account or for the venue."""
+    """A session may act for an account or for the venue, or read what a firm or the market is told."""
 
     KIND = EventKind.SESSION_GRANTED
     flags: int = 0
@@ -78,6 +78,7 @@ class SessionGranted(Event, frozen=True):
     account: int = 0
     grantee: int = 0
     role: int = 0
+    firm: int = 0
 
 
 class TradingStateChanged(Event, frozen=True):
@@ -320,3 +321,34 @@ class MassCanceled(Event, frozen=True):
     command: int = 0
     inbound: int = 0
     count: int = 0
+
+
+class CredentialSet(Event, frozen=True):
+    """A session has another password, or none where `cost` is 0; no event shows hash or salt."""
+
+    KIND = EventKind.CREDENTIAL_SET
+    flags: int = 0
+    column_6: int = 0
+    column_7: int = 0
+    grantee: int = 0
+    cost: int = 0
+
+
+class Promoted(Event, frozen=True):
+    """The epoch is now this."""
+
+    KIND = EventKind.PROMOTED
+    flags: int = 0
+    column_6: int = 0
+    column_7: int = 0
+    epoch: int = 0
+
+
+class ClockAccepted(Event, frozen=True):
+    """An operator has accepted the machine's clock, in ns since 1970."""
+
+    KIND = EventKind.CLOCK_ACCEPTED
+    flags: int = 0
+    column_6: int = 0
+    column_7: int = 0
+    clock: int = 0

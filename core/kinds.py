@@ -50,6 +50,9 @@ class CommandKind(IntEnum):
     END_OF_DAY = 9
     UPGRADE = 10
     QUARANTINE = 11
+    SET_CREDENTIAL = 17
+    PROMOTE = 18
+    ACCEPT_CLOCK = 19
     ENTER_ORDER = 32
     REPLACE_ORDER = 33
     REDUCE_ORDER = 34
@@ -81,6 +84,9 @@ class EventKind(IntEnum):
     EXPIRED = 295
     RESTED = 296
     MASS_CANCELED = 297
+    CREDENTIAL_SET = 312
+    PROMOTED = 313
+    CLOCK_ACCEPTED = 314
 
 
 class StateKind(IntEnum):
@@ -142,10 +148,12 @@ class Rounding(IntEnum):
 
 
 class Role(IntEnum):
-    """What GrantSession grants."""
+    """What GrantSession grants. The last two only read: of a firm's events, and of an instrument's."""
 
     TRADER = 1
     OPERATOR = 2
+    DROP_COPY = 3
+    MARKET_DATA = 4
 
 
 # Flags of EnterOrder, in its column 5 and again in Accepted and Replaced.

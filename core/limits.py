@@ -45,6 +45,10 @@ ACCOUNT_NUMBER_MAX: Final = 0xFFFFF
 SESSION_NUMBER_MAX: Final = 0xFFFFF
 """Numbers of instruments, currencies, firms, accounts and sessions run from 1; tables are lists, indexed by number."""
 
+COST_MIN: Final = 10
+COST_MAX: Final = 20
+"""Binary logarithms of scrypt's N that a credential may have: from a mebibyte to a gibibyte of memory with r = 8."""
+
 SCALE_MAX: Final = 18
 """Largest number of displayed decimals of a price, a quantity or an amount."""
 

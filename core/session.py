@@ -18,7 +18,10 @@ from core.limits import RING_SIZE
 class Session:
     """`inbound` is the last command consumed, `outbound` the last event told; the ring stands at inbound % RING_SIZE."""
 
-    __slots__ = ("account", "accounts", "inbound", "number", "outbound", "ring", "role")
+    __slots__ = (
+        "account", "accounts", "cost", "firm", "hash_0", "hash_1", "hash_2", "hash_3", "inbound", "number", "outbound",
+        "ring", "role", "salt_0", "salt_1",
+    )  # fmt: skip
 
     def __init__(self, number: i64) -> None:
         self.number = number
@@ -29,6 +32,16 @@ class Session:
         self.accounts: dict[i64, Account] = {}
         # For each answer its content hash, first outbound number and count, side by side: one line of cache, not three.
         self.ring: vec[i64] = vec[i64]()
+        # The firm whose events a DROP_COPY session reads.
+        self.firm: i64 = 0
+        # The credential: scrypt's output, salt and log2 of its N; all zero where the session has none.
+        self.hash_0: i64 = 0
+        self.hash_1: i64 = 0
+        self.hash_2: i64 = 0
+        self.hash_3: i64 = 0
+        self.salt_0: i64 = 0
+        self.salt_1: i64 = 0
+        self.cost: i64 = 0
 
     def grant(self, account: Account) -> None:
         """Let the session act for an account."""
@@ -39,6 +52,10 @@ class Session:
     def acts_for(self, account: Account) -> bool:
         """Whether the session may act for an account; the first account granted is found without a look-up."""
         return self.account is account or self.role == Role.OPERATOR or account.number in self.accounts
+
+    def only_reads(self) -> bool:
+        """Whether the session may send no command that succeeds."""
+        return self.role >= Role.DROP_COPY
 
     def remember(self, content: i64, first: i64, count: i64) -> None:
         """Consume the next inbound number and keep what answered it."""

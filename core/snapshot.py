@@ -89,7 +89,7 @@ def _dump_engine(out: BytesWriter, engine: Engine) -> None:
     _row(out, StateKind.ENGINE, [
         engine.sequence, engine.now, engine.semantics, engine.state, engine.day, engine.days, engine.order_numbers,
         engine.match_numbers, engine.control_inbound, cursor.number if cursor is not None else 0, engine.todo_account,
-        engine.next_semantics, engine.dropped,
+        engine.next_semantics, engine.dropped, engine.epoch,
     ])  # fmt: skip
 
 
@@ -112,7 +112,10 @@ def _dump_accounts(out: BytesWriter, engine: Engine) -> None:
 def _dump_sessions(out: BytesWriter, engine: Engine) -> None:
     for session in engine.sessions:
         if session is not None and session.number != 0:
-            _row(out, StateKind.SESSION, [session.number, session.role, session.inbound, session.outbound])
+            _row(out, StateKind.SESSION, [
+                session.number, session.role, session.inbound, session.outbound, session.firm, session.hash_0,
+                session.hash_1, session.hash_2, session.hash_3, session.salt_0, session.salt_1, session.cost,
+            ])  # fmt: skip
     for session in engine.sessions:
         if session is not None:
             for number in sorted(session.accounts):
@@ -207,11 +210,7 @@ def _load(engine: Engine, kind: i64, rows: bytes, at: i64) -> None:
 def _load_session(engine: Engine, kind: i64, rows: bytes, at: i64) -> None:
     first = read_i64_le(rows, at + 8)
     if kind == StateKind.SESSION:
-        session = Session(first)
-        session.role = read_i64_le(rows, at + 16)
-        session.inbound = read_i64_le(rows, at + 24)
-        session.outbound = read_i64_le(rows, at + 32)
-        put(engine.sessions, first, session)
+        put(engine.sessions, first, _load_numbers(engine, rows, at))
     elif kind == StateKind.GRANT:
         account = known(engine.account(read_i64_le(rows, at + 16)))
         grantee = known(engine.session(first))
@@ -228,6 +227,24 @@ def _load_session(engine: Engine, kind: i64, rows: bytes, at: i64) -> None:
         raise ValueError(f"a row of kind {kind} is no state")
 
 
+def _load_numbers(engine: Engine, rows: bytes, at: i64) -> Session:
+    session = Session(read_i64_le(rows, at + 8))
+    session.role = read_i64_le(rows, at + 16)
+    session.inbound = read_i64_le(rows, at + 24)
+    session.outbound = read_i64_le(rows, at + 32)
+    session.firm = read_i64_le(rows, at + 40)
+    if session.firm != 0:
+        known(engine.firm(session.firm))
+    session.hash_0 = read_i64_le(rows, at + 48)
+    session.hash_1 = read_i64_le(rows, at + 56)
+    session.hash_2 = read_i64_le(rows, at + 64)
+    session.hash_3 = read_i64_le(rows, at + 72)
+    session.salt_0 = read_i64_le(rows, at + 80)
+    session.salt_1 = read_i64_le(rows, at + 88)
+    session.cost = read_i64_le(rows, at + 96)
+    return session
+
+
 def _load_engine(engine: Engine, rows: bytes, at: i64) -> None:
     engine.sequence = read_i64_le(rows, at + 8)
     engine.now = read_i64_le(rows, at + 16)
@@ -242,6 +259,7 @@ def _load_engine(engine: Engine, rows: bytes, at: i64) -> None:
     engine.todo_account = read_i64_le(rows, at + 88)
     engine.next_semantics = read_i64_le(rows, at + 96)
     engine.dropped = read_i64_le(rows, at + 104)
+    engine.epoch = read_i64_le(rows, at + 112)
 
 
 def _load_instrument(engine: Engine, rows: bytes, at: i64) -> Instrument:

@@ -42,8 +42,8 @@ class State:
     """The state of a venue. Tables are lists indexed by number, with None where nothing stands."""
 
     __slots__ = (
-        "accounts", "control_inbound", "currencies", "currency_count", "day", "day_mark", "days", "dropped", "firms",
-        "instruments", "match_numbers", "never", "next_semantics", "now", "order_numbers", "quarantined",
+        "accounts", "control_inbound", "currencies", "currency_count", "day", "day_mark", "days", "dropped", "epoch",
+        "firms", "instruments", "match_numbers", "never", "next_semantics", "now", "order_numbers", "quarantined",
         "semantics", "sequence", "sessions", "state", "timer", "timers", "todo_account", "todo_order", "todos",
         "venue",
     )  # fmt: skip
@@ -66,6 +66,8 @@ class State:
         self.quarantined: list[i64] = []
         # Timers and mass operations that a quarantine dropped: while not 0, any book may hold orders that are over.
         self.dropped: i64 = 0
+        # Raised by every promotion of another writer.
+        self.epoch: i64 = 1
         self.currencies: list[Currency | None] = []
         self.currency_count: i64 = 0
         self.instruments: list[Instrument | None] = []

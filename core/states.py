@@ -25,6 +25,7 @@ class EngineState(State, frozen=True):
     todo_account: int = 0
     next_semantics: int = 0
     dropped: int = 0
+    epoch: int = 0
 
 
 class CurrencyState(State, frozen=True):
@@ -86,13 +87,21 @@ class BalanceState(State, frozen=True):
 
 
 class SessionState(State, frozen=True):
-    """A session and its numbers."""
+    """A session and its numbers, the firm that it reads (DROP_COPY), and its credential (`cost` 0: none)."""
 
     KIND = StateKind.SESSION
     session: int = 0
     role: int = 0
     inbound: int = 0
     outbound: int = 0
+    firm: int = 0
+    hash_0: int = 0
+    hash_1: int = 0
+    hash_2: int = 0
+    hash_3: int = 0
+    salt_0: int = 0
+    salt_1: int = 0
+    cost: int = 0
 
 
 class GrantState(State, frozen=True):

@@ -17,3 +17,10 @@ class BadRows(ValueError):
 
 class Stopped(JournalError):
     """The sequencer met an error before, and does nothing more."""
+
+
+class FormError(ValueError):
+    """Bytes from a peer that are no part of the protocol; whatever is found wrong with a peer's bytes is one of these.
+
+    Nothing after them can be read: the connection ends.
+    """

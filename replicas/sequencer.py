@@ -11,7 +11,7 @@ from pathlib import Path
 from core.kinds import ROW_SIZE, TIME, CommandKind
 from core.limits import SUM_MAX
 from core.machine import Machine
-from core.messages import Quarantine
+from core.messages import Promote, Quarantine
 from core.rows import to_row
 from core.stamp import first_of_kind, latest_time, stamp
 from core.state import SEMANTICS
@@ -22,11 +22,13 @@ from journal.event_store import EventStore
 from journal.journal import RollingJournal
 from journal.order import seal_closing
 from replicas.errors import BadRows, Stopped
+from replicas.lead import Lead
 from replicas.replay import apply, quarantines, recover
 
 _TIME = struct.Struct("<q")
 _QUARANTINE = int(CommandKind.QUARANTINE)
 _UPGRADE = int(CommandKind.UPGRADE)
+_PROMOTE = int(CommandKind.PROMOTE)
 TIME_MAX = SUM_MAX - 2**32
 """Latest time that a row may bring, in ns since 1970: after it there is room to count on, for quarantines too."""
 _INDETERMINATE = (MemoryError, RecursionError)
@@ -54,14 +56,19 @@ class Sequencer:
         self.events = events
         self.snapshots_folder = snapshots_folder
         self.epoch = journal.head().epoch if epoch is None else epoch
+        self.lead: Lead | None = None
+        """Asked before every append, where it is set: Deposed then, and the sequencer is dead."""
         self._time = 0
         self._dead: BaseException | None = None
+
+    def _check_alive(self) -> None:
+        if self._dead is not None:
+            raise Stopped(f"recover from the journal: {self._dead!r} came before") from self._dead
 
     @contextmanager
     def _acting(self) -> Iterator[None]:
         """Whatever interrupts an act leaves journal, engine and numbers out of step: the sequencer is dead then."""
-        if self._dead is not None:
-            raise Stopped(f"recover from the journal: {self._dead!r} came before") from self._dead
+        self._check_alive()
         try:
             yield
         except BaseException as error:
@@ -93,6 +100,22 @@ class Sequencer:
         self.roll_if_upgraded()
         return events
 
+    def promote(self, epoch: int, now: int) -> bytes:
+        """Become the writer under a new epoch: seal a batch of the Promote row alone, apply it; returns its events.
+
+        Every batch sealed from here on carries the epoch. BadRows if it is not greater than that of the journal and
+        of the engine, or beyond bounds: nothing was sealed. `now` is in ns since 1970.
+        """
+        self._check_alive()
+        last = max(self.machine.engine.epoch, self.journal.head().epoch)
+        if not last < epoch <= SUM_MAX:
+            raise BadRows(f"epoch {epoch} does not follow epoch {last}")
+        if now > TIME_MAX:
+            raise BadRows(f"time {now} is beyond {TIME_MAX}")
+        with self._acting():
+            self.epoch = epoch
+            return self._submit(to_row(Promote(epoch=epoch)), now)
+
     def roll_if_upgraded(self) -> None:
         """End the segment if its last row was an Upgrade to another version; what follows is that release's to write."""
         if self.machine.engine.next_semantics != self.machine.engine.semantics:
@@ -102,6 +125,7 @@ class Sequencer:
         """Seal a closing batch, so that the digest covers the last row; call it on a clean stop. Harmless when repeated."""
         with self._acting():
             if not self.journal.closed():
+                self._ask()
                 self.journal.append(self._closing())
 
     def _closing(self) -> bytes:
@@ -119,8 +143,8 @@ class Sequencer:
 
     def roll(self, semantics: int = SEMANTICS) -> None:
         """End the segment and begin the next one with the present state."""
-        if self._dead is not None:
-            raise Stopped(f"recover from the journal: {self._dead!r} came before") from self._dead
+        self._check_alive()
+        self._ask()
         self.journal.roll(self.machine.rows(), semantics=semantics, epoch=self.epoch)
 
     def _commit(self, rows: bytes, now: int) -> bytes:
@@ -139,8 +163,14 @@ class Sequencer:
             digest=self.machine.digest.value(),
             previous=head.hash,
         )
+        self._ask()
         self.journal.append(value)
         return value
+
+    def _ask(self) -> None:
+        """Deposed unless this node is the writer."""
+        if self.lead is not None:
+            self.lead.check()
 
     def _last_time(self) -> int:
         return max(self._time, self.machine.engine.now)
@@ -194,6 +224,8 @@ def _pieces(rows: bytes, now: int) -> list[bytes]:
         raise BadRows(f"time {latest} is beyond {TIME_MAX}")
     if first_of_kind(rows, 0, _QUARANTINE) < len(rows):
         raise BadRows("a Quarantine row comes from the sequencer alone")
+    if first_of_kind(rows, 0, _PROMOTE) < len(rows):
+        raise BadRows("a Promote row comes from the node that is promoted")
     pieces = []
     begin = 0
     while begin < len(rows):

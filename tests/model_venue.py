@@ -23,13 +23,15 @@ WITH_FLAGS = (m.DefineInstrument, m.EnterOrder, m.ReplaceOrder, m.MassCancel)
 
 @dataclass
 class Session:
-    """What a session may do, its numbers, and its answers: inbound number to (content, first, count)."""
+    """What a session may do or read, its numbers, and its answers: inbound number to (content, first, count)."""
 
     operator: bool = False
+    reads: tuple = ()
     accounts: set = field(default_factory=set)
     inbound: int = 0
     outbound: int = 0
     answers: dict = field(default_factory=dict)
+    credential: tuple = (0,) * 7
 
 
 def read(row):
@@ -60,7 +62,7 @@ class Venue:
         self.venue_state, self.instrument_states, self.account_states = TradingState.OPEN, {}, {}
         self.venue_inbound = 0
         self.quarantined = []
-        self.version = 1
+        self.version = self.epoch = 1
 
     # ---- telling
 
@@ -169,6 +171,8 @@ class Venue:
         if not self.trusted and c.of not in (*TRADER_COMMANDS, None):
             return R.NOT_AN_OPERATOR
         if c.of is None or c.spare or self.has_bad_flags(c):
+            return R.MALFORMED
+        if not is_name(getattr(c, "reason", ""), 16, " "):
             return R.MALFORMED
         if c.of in (m.EnterOrder, m.ReplaceOrder) and not 1 <= abs(c.client_order_id) <= SUM_MAX:
             return R.MALFORMED
@@ -292,12 +296,19 @@ class Venue:
             return R.UNKNOWN_ACCOUNT
         if not 1 <= c.grantee <= limits.SESSION_NUMBER_MAX or c.role not in list(Role):
             return R.INVALID_DEFINITION
-        if c.role == Role.OPERATOR and c.account != 0:
+        if c.role != Role.TRADER and c.account != 0:
             return R.INVALID_DEFINITION
-        session = self.sessions.setdefault(c.grantee, Session())
+        firms = {account.firm for account in self.accounts.values()} if c.role == Role.DROP_COPY else {0}
+        if c.firm not in firms:
+            return R.INVALID_DEFINITION
+        reads = (c.role, c.firm) if c.role in (Role.DROP_COPY, Role.MARKET_DATA) else ()
+        if c.grantee in self.sessions and self.sessions[c.grantee].reads != reads:
+            return R.CONFLICTING_DEFINITION
+        session = self.sessions.setdefault(c.grantee, Session(reads=reads))
         session.operator |= c.role == Role.OPERATOR
         session.accounts |= {c.account} - {0}
-        return self.tell(m.SessionGranted, c.session, account=c.account, grantee=c.grantee, role=c.role)
+        columns = {"account": c.account, "grantee": c.grantee, "role": c.role, "firm": c.firm}
+        return self.tell(m.SessionGranted, c.session, **columns)
 
     def set_trading_state(self, c):
         if c.instrument != 0 and c.instrument not in self.instruments:
@@ -329,3 +340,25 @@ class Venue:
             return R.INVALID_QUARANTINE
         self.quarantined.remove(c.named)
         return None
+
+    def set_credential(self, c):
+        credential = (c.hash_0, c.hash_1, c.hash_2, c.hash_3, c.salt_0, c.salt_1, c.cost)
+        if c.grantee not in self.sessions:
+            return R.INVALID_DEFINITION
+        if not limits.COST_MIN <= c.cost <= limits.COST_MAX and any(credential):
+            return R.INVALID_DEFINITION
+        self.sessions[c.grantee].credential = credential
+        return self.tell(m.CredentialSet, c.session, grantee=c.grantee, cost=c.cost)
+
+    def promote(self, c):
+        if c.session != 0:
+            return R.NOT_PERMITTED
+        if not self.epoch < c.epoch <= SUM_MAX:
+            return R.INVALID_EPOCH
+        self.epoch = c.epoch
+        return self.tell(m.Promoted, epoch=c.epoch)
+
+    def accept_clock(self, c):
+        if not 1 <= c.clock <= SUM_MAX:
+            return R.INVALID_CLOCK
+        return self.tell(m.ClockAccepted, c.session, clock=c.clock)

@@ -3,6 +3,7 @@
 import os
 
 from core.check import check
+from core.kinds import Role
 from core.machine import Machine
 from core.rows import from_row, rows
 from tests.model import Model
@@ -49,6 +50,17 @@ class Pair:
             came = model.deposited[currency] - model.withdrawn[currency]
             assert held + model.fees[currency] == came
         assert bool(self.machine.engine.due() == 0) == bool(model.operations)
+        self.check_sessions()
+
+    def check_sessions(self):
+        """What no event tells: the epoch, what each session may do or read, and its credential."""
+        engine = self.machine.engine
+        assert engine.epoch == self.model.epoch
+        for number, known in self.model.sessions.items():
+            s = engine.session(number)
+            role = Role.OPERATOR if known.operator else [*known.reads, Role.TRADER][0]
+            assert (s.role, s.firm) == (role, [*known.reads, 0, 0][1]), f"session {number}"
+            assert (s.hash_0, s.hash_1, s.hash_2, s.hash_3, s.salt_0, s.salt_1, s.cost) == known.credential
 
     def reload(self):
         """Go on from a snapshot, which must say the same again."""

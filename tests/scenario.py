@@ -39,6 +39,7 @@ from core.rows import pack_halves, to_row, unpack_halves
 
 START = 1_700_000_000_000_000_000
 NAMES = {"A": 1, "B": 2, "C": 3, "D": 4, "op": 9, "USD": 1, "BTC": 2, "EUR": 3, "TRADER": 1, "OPERATOR": 2}
+NAMES |= {"DROP_COPY": 3, "MARKET_DATA": 4}
 NAMES |= {state.name: state.value for state in TradingState}
 ACCOUNTS = {1: "A", 2: "B", 3: "C", 4: "D"}
 SESSIONS = ACCOUNTS | {9: "op"}
@@ -131,7 +132,7 @@ class Scenario:
         values = {}
         for word in words:
             name, _, value = word.partition("=")
-            if name in {"symbol", "name"}:
+            if name in {"symbol", "name", "reason"}:
                 values[name] = value.replace("_", " ")
             else:
                 values[name] = self.quarantined if value == "last" else number(value)
@@ -271,7 +272,14 @@ def other_words(e):
         case m.BalanceChanged():
             return f"balance {account} {currency} {e.amount:+} = {e.balance} reserved {e.reserved}"
         case m.SessionGranted():
-            return f"granted {name_of(SESSIONS, e.grantee)} {account} {Role(e.role).name}"
+            firm = f" of firm {e.firm}" if e.firm else ""
+            return f"granted {name_of(SESSIONS, e.grantee)} {account} {Role(e.role).name}{firm}"
+        case m.CredentialSet():
+            return f"credential {name_of(SESSIONS, e.grantee)} cost {e.cost}"
+        case m.Promoted():
+            return f"promoted {e.epoch}"
+        case m.ClockAccepted():
+            return f"clock {e.clock}"
         case m.TradingStateChanged():
             return f"state {place} {TradingState(e.state).name}"
         case m.DayEnded():

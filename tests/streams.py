@@ -41,12 +41,15 @@ SETUP = [
     m.Deposit(account=FAR, currency=2, amount=2**61),
     *(m.GrantSession(account=a, grantee=s, role=Role.TRADER) for s, a in ((1, 1), (1, 2), (2, 3), (4, FAR))),
     m.GrantSession(grantee=3, role=Role.OPERATOR),
+    m.GrantSession(grantee=5, role=Role.DROP_COPY, firm=7),
+    m.GrantSession(grantee=6, role=Role.MARKET_DATA),
 ]  # fmt: skip
 
 WEIGHTS = {
     m.EnterOrder: 500, m.ReplaceOrder: 120, m.ReduceOrder: 40, m.CancelOrder: 60, m.MassCancel: 10, m.AdvanceTime: 40,
     m.Deposit: 40, m.Withdraw: 12, m.SetTradingState: 10, m.EndOfDay: 6, m.DefineCurrency: 5, m.DefineInstrument: 8,
-    m.OpenAccount: 5, m.GrantSession: 5, m.Upgrade: 4, m.Quarantine: 4,
+    m.OpenAccount: 5, m.GrantSession: 10, m.Upgrade: 4, m.Quarantine: 4, m.SetCredential: 6, m.Promote: 5,
+    m.AcceptClock: 4,
 }  # fmt: skip
 
 
@@ -101,7 +104,7 @@ class Stream:
         elif chance < 0.06:
             columns[4] += self.rng.choice((-5_000, -3, -2, -1, 1, 2, 5_000))
         elif chance < 0.065:
-            columns[0] = self.rng.choice((0, -1, 12, 37, 255, 256, 300, 520, 2**62))
+            columns[0] = self.rng.choice((0, -1, 12, 16, 20, 37, 255, 256, 300, 520, 2**62))
         row = ROW.pack(*columns)
         if columns[3] and columns[4] > 0:
             self.sent.append(row)
@@ -115,11 +118,14 @@ class Stream:
     def sender(self, account):
         """A session for the account: mostly one that may."""
         if self.rng.random() < 0.02:
-            return self.rng.choice((0, 1, 2, 3, 4, 5, 77))
+            return self.rng.choice((0, 1, 2, 3, 4, 5, 6, 77))
         return {1: 1, 2: 1, 3: 2, FAR: 4}.get(account, 3) if self.rng.random() < 0.9 else self.rng.choice((0, 3))
 
     def venue(self):
-        return self.rng.choices((0, 3, 1), (60, 38, 2))[0]
+        return self.rng.choices((0, 3, 1, 5, 6), (60, 36, 2, 1, 1))[0]
+
+    def reason(self):
+        return self.rng.choice(("", "", "", "fat finger", "sixteen letters!", "~ ", "\x7f", "a\tb"))
 
     def account(self):
         return self.rng.choices((1, 2, 3, FAR, 5), (30, 20, 30, 20, 1))[0]
@@ -208,7 +214,11 @@ class Stream:
         account = self.rng.choice((0, 1, 2, 3, FAR))
         instrument = self.rng.choice((0, 0, 1, 2, 3, 4))
         return m.MassCancel(
-            session=self.sender(account), flags=self.rng.choice((0, 0, 1, 2)), instrument=instrument, account=account
+            session=self.sender(account),
+            flags=self.rng.choice((0, 0, 1, 2)),
+            instrument=instrument,
+            account=account,
+            reason=self.reason(),
         )
 
     def AdvanceTime(self):  # noqa: N802
@@ -221,6 +231,7 @@ class Stream:
             "account": self.account(),
             "currency": self.rng.choices((1, 2, 3, 4), (60, 20, 20, 1))[0],
             "amount": amount,
+            "reason": self.reason(),
         }
 
     def Deposit(self):  # noqa: N802
@@ -239,10 +250,11 @@ class Stream:
         place = rng.choice(
             ({"instrument": rng.randint(0, 4)}, {"account": self.account()}, {"instrument": 1, "account": 1})
         )
-        return m.SetTradingState(session=self.venue(), state=rng.choice((1, 2, 3, 4)), **place)
+        return m.SetTradingState(session=self.venue(), state=rng.choice((1, 2, 3, 4)), reason=self.reason(), **place)
 
     def EndOfDay(self):  # noqa: N802
-        return m.EndOfDay(session=self.venue(), day=self.model.day + self.rng.choice((0, 1, 1, 1)))
+        day = self.model.day + self.rng.choice((0, 1, 1, 1))
+        return m.EndOfDay(session=self.venue(), day=day, reason=self.reason())
 
     def DefineCurrency(self):  # noqa: N802
         rng = self.rng
@@ -278,9 +290,11 @@ class Stream:
         rng = self.rng
         return m.GrantSession(
             session=self.venue(),
-            account=rng.choice((0, 1, 3, 5)),
-            grantee=rng.choice((0, 1, 2, 5, 6)),
-            role=rng.choice((0, 1, 1, 1, 2, 3)),
+            account=rng.choice((0, 0, 1, 3, 5)),
+            grantee=rng.choice((0, 1, 2, 5, 6, 7, 8, 9, 10)),
+            role=rng.choice((0, 1, 1, 2, 3, 3, 4, 4, 5)),
+            firm=rng.choice((0, 0, 7, 8, 55)),
+            reason=self.reason(),
         )
 
     def Upgrade(self):  # noqa: N802
@@ -290,3 +304,18 @@ class Stream:
 
     def Quarantine(self):  # noqa: N802
         return m.Quarantine(session=self.venue(), named=self.rng.choice((0, self.sequence, *self.model.quarantined)))
+
+    def SetCredential(self):  # noqa: N802
+        rng = self.rng
+        names = ("hash_0", "hash_1", "hash_2", "hash_3", "salt_0", "salt_1")
+        secret = {name: rng.randint(-(2**63), 2**63 - 1) for name in names} if rng.random() < 0.8 else {}
+        cost = rng.choice((0, 9, 10, 14, 20, 21)) if secret else rng.choice((0, 0, 14))
+        return m.SetCredential(session=self.venue(), grantee=rng.choice((0, 1, 3, 5, 6, 77)), cost=cost, **secret)
+
+    def Promote(self):  # noqa: N802
+        ahead = self.rng.choice((-1, 0, 1, 1, 1, 7))
+        return m.Promote(session=self.rng.choice((0, 0, 0, 3, 1)), epoch=self.model.epoch + ahead)
+
+    def AcceptClock(self):  # noqa: N802
+        clock = self.rng.choice((self.time, self.time - 10**12, *EXTREMES))
+        return m.AcceptClock(session=self.venue(), clock=clock, reason=self.reason())

@@ -8,6 +8,7 @@ A console block shows `$ command` lines and, where it matters, what they print: 
 
 import re
 import shlex
+import shutil
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -128,6 +129,7 @@ def test_there_is_a_readme():
 @pytest.mark.parametrize("document", [d for d in DOCUMENTS if d.is_file()], ids=lambda d: str(d.relative_to(HERE)))
 def test_what_a_document_shows_can_be_done(document, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    shutil.copytree(HERE / "examples", tmp_path / "examples")
     names: dict[str, object] = {"__name__": "__doc__"}
     for block in blocks(document):
         assert block.not_run != "", f"{block}: `not run` needs a reason"

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tools.failures import Misuse
-from tools.options import refuse_no_file
+from tools.options import refuse_both, refuse_no_file
 
 
 def bench(
@@ -22,6 +22,7 @@ def bench(
         Path | None,
         typer.Option(help="An existing directory on the disk to measure; the system's temporary one if not."),
     ] = None,
+    nodes: Annotated[bool, typer.Option("--nodes", help="Measure a node through real sockets instead.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="A few seconds, to see that it works.")] = False,
 ) -> None:
     """Measure the engine, then with each further part of a node, then the disk; best of several runs.
@@ -32,9 +33,13 @@ def bench(
     """
     from tempfile import TemporaryDirectory
 
+    refuse_no_file("--json", json)
+    if nodes:
+        refuse_both("--nodes", "--flow", both=flow is not None)
+        _bench_nodes(json, folder, quick=quick)
+        return
     from tools.bench_report import Bench, Plan, choose
 
-    refuse_no_file("--json", json)
     try:
         flows = choose(flow, commands, quick=quick)
     except (OSError, ValueError) as error:
@@ -44,3 +49,16 @@ def bench(
     report.show()
     if json is not None:
         json.write_text(report.json())
+
+
+def _bench_nodes(json: Path | None, folder: Path | None, *, quick: bool) -> None:
+    from json import dumps
+    from tempfile import TemporaryDirectory
+
+    from tools.bench_nodes import measure, show
+
+    with TemporaryDirectory(prefix="lockstep-bench-", dir=folder) as scratch:
+        figures = measure(Path(scratch), quick=quick)
+    show(figures)
+    if json is not None:
+        json.write_text(dumps(figures, indent=2) + "\n")

@@ -1,14 +1,15 @@
 """`lockstep dump`: the rows of a journal, named column by column."""
 
+import struct
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 import typer
 
-from core.kinds import ROW_SIZE
-from core.messages import Command, Event, Row
-from core.rows import rows
+from core.kinds import ROW_SIZE, CommandKind
+from core.messages import Command, Event, Row, SetCredential
+from core.rows import RowError, from_row, rows
 from journal.batch import HEADER_SIZE, BatchKind
 from journal.chain import Chain
 from journal.directory import JournalDirectory
@@ -16,6 +17,23 @@ from tools.failures import Misuse
 from tools.options import Journal, Json, JsonLines, refuse_both
 from tools.output import print_all
 from tools.reading import applied, machine_at, opened
+
+_SECRET = ("hash_0", "hash_1", "hash_2", "hash_3", "salt_0", "salt_1")
+_SECRET_FROM = 9
+_CREDENTIAL = int(CommandKind.SET_CREDENTIAL)
+_COLUMNS = struct.Struct("<16q")
+
+
+class Malformed(NamedTuple):
+    """A command that no Struct fits: its columns as they stand, without the secret ones."""
+
+    sequence: int
+    time: int
+    columns: tuple[int, ...]
+    why: str
+
+
+Shown = Row | Malformed
 
 
 def dump(
@@ -55,7 +73,7 @@ def _range(journal: JournalDirectory, first: int | None, last: int | None) -> tu
     return begin, end
 
 
-def _commands(journal: JournalDirectory, begin: int, end: int) -> Iterator[Row]:
+def _commands(journal: JournalDirectory, begin: int, end: int) -> Iterator[Shown]:
     chain = Chain()
     for value in journal.batches(begin):
         header = chain.feed(value)
@@ -65,34 +83,60 @@ def _commands(journal: JournalDirectory, begin: int, end: int) -> Iterator[Row]:
             return
         skipped = max(0, begin - header.first)
         count = min(header.rows, end - header.first + 1)
-        yield from rows(value, HEADER_SIZE + skipped * ROW_SIZE, HEADER_SIZE + count * ROW_SIZE)
+        yield from readable(value, HEADER_SIZE + skipped * ROW_SIZE, HEADER_SIZE + count * ROW_SIZE)
 
 
-def _with_events(journal: JournalDirectory, begin: int, end: int) -> Iterator[Row]:
+def _with_events(journal: JournalDirectory, begin: int, end: int) -> Iterator[Shown]:
     machine = machine_at(journal, begin - 1)
     for batch in applied(journal, machine, end):
         told = rows(batch.events)
         event = next(told, None)
-        for command in rows(batch.value, batch.begin, batch.end):
+        for command in readable(batch.value, batch.begin, batch.end):
             yield command
             while event is not None and _sequence(event) == _sequence(command):
                 yield event
                 event = next(told, None)
 
 
-def _sequence(row: Row) -> int:
-    assert isinstance(row, Command | Event)
+def readable(value: bytes, begin: int, end: int) -> Iterator[Shown]:
+    """The command rows between two offsets; those that no Struct fits stand in the journal as well, and were refused."""
+    for at in range(begin, end, ROW_SIZE):
+        try:
+            yield from_row(value, at)
+        except RowError as error:
+            columns = _COLUMNS.unpack_from(value, at)
+            yield Malformed(
+                columns[1], columns[2], columns[:_SECRET_FROM] if columns[0] == _CREDENTIAL else columns, str(error)
+            )
+
+
+def _sequence(row: Shown) -> int:
+    assert isinstance(row, Command | Event | Malformed)
     return row.sequence
 
 
-def row_json(row: Row) -> dict[str, Any]:
-    """All columns of a row by name, with the name of its kind first."""
-    return {"kind": type(row).__name__, **msgspec.to_builtins(row)}
+def row_json(row: Shown) -> dict[str, Any]:
+    """All columns of a row by name, with the name of its kind first; hash and salt of a credential are hidden."""
+    if isinstance(row, Malformed):
+        return {"kind": "Malformed", **row._asdict()}
+    return {"kind": type(row).__name__, **_columns(row)}
 
 
-def row_text(row: Row) -> str:
+def _columns(row: Row) -> dict[str, Any]:
+    columns: dict[str, Any] = msgspec.to_builtins(row)
+    if isinstance(row, SetCredential):
+        # Whoever reads a dump could try passwords against them.
+        for name in _SECRET:
+            del columns[name]
+        columns["hash"] = "hidden"
+    return columns
+
+
+def row_text(row: Shown) -> str:
     """A row on one line: events are indented below their command."""
-    columns = msgspec.to_builtins(row)
+    if isinstance(row, Malformed):
+        return f"{row.sequence} Malformed columns={' '.join(map(str, row.columns))} ({row.why})"
+    columns = _columns(row)
     sequence = columns.pop("sequence")
     if isinstance(row, Event):
         # The line of the command says it.

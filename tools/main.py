@@ -4,16 +4,23 @@ from typing import Annotated
 
 import typer
 
+from tools.admin import admin
+from tools.backup import backup, restore
 from tools.bench import bench
 from tools.book import book
 from tools.demo import demo
+from tools.drill import drill
 from tools.dump import dump
 from tools.fills import fills
 from tools.group import Group
 from tools.imports import imports
+from tools.init import init
 from tools.life import order
 from tools.replay import replay
+from tools.serve import serve, standby
 from tools.snapshot import snapshot
+from tools.status import status
+from tools.trade import trade
 from tools.verify import verify
 from tools.version import version
 
@@ -42,7 +49,10 @@ def lockstep(
 
 
 app.add_typer(imports, name="import")
-for command in (demo, bench, replay, book, order, fills, verify, dump, snapshot):
+app.add_typer(admin, name="admin")
+for command in (
+    demo, bench, drill, init, serve, standby, status, trade, backup, restore, replay, book, order, fills, verify, dump, snapshot,
+):  # fmt: skip
     app.command()(command)
 
 

@@ -8,6 +8,8 @@ from core import messages as m
 from core.kinds import REENTER, Rounding
 from core.kinds import TimeInForce as Tif
 from core.limits import (
+    COST_MAX,
+    COST_MIN,
     FEE_SCALE,
     LEVELS_MAX,
     MATCHES_MAX,
@@ -337,6 +339,9 @@ def test_definitions_at_their_bound():
         (m.OpenAccount, "account", 2**20 - 1, {"firm": 65_535}),
         (m.OpenAccount, "firm", 65_535, {"account": 2**20 - 1}),
         (m.GrantSession, "grantee", 2**20 - 1, {"role": 2}),
+        (m.GrantSession, "firm", 65_535, {"grantee": 1, "role": 3}),
+        (m.SetCredential, "grantee", 2**20 - 1, {"hash_0": 1, "cost": COST_MIN}),
+        (m.SetCredential, "cost", COST_MAX, {"hash_0": 1, "grantee": 1}),
     ]
     for of, name, largest, columns in bounds:
         for number in (largest + 1, 0, -1, NEVER, -NEVER - 1):
@@ -345,3 +350,19 @@ def test_definitions_at_their_bound():
     venue.to.reload()
     venue.to.check()
     assert isinstance(from_row(venue.to.machine.rows()), m.EngineState)
+
+
+def test_epochs_and_clocks_at_their_bound():
+    """An epoch and an accepted clock go to 2^62 - 1 and not beyond, also from the far ends of 64 bits."""
+    venue = Venue()
+    for of, name, why in (
+        (m.Promote, "epoch", RejectReason.INVALID_EPOCH),
+        (m.AcceptClock, "clock", RejectReason.INVALID_CLOCK),
+    ):
+        for number in (SUM_MAX + 1, 0, -1, NEVER, -NEVER - 1):
+            assert reason(venue.send(of, **{name: number})) == why
+        (told,) = venue.send(of, **{name: SUM_MAX})
+        assert getattr(told, name) == SUM_MAX
+    assert reason(venue.send(m.Promote, epoch=SUM_MAX)) == RejectReason.INVALID_EPOCH
+    venue.to.reload()
+    venue.to.check()

@@ -24,6 +24,9 @@ FAR_ACCOUNT = 1_500
 """Its number alone makes every mass operation on all accounts take more than one row."""
 
 OPERATOR = 9
+DROP_COPY, MARKET_DATA = 10, 11
+"""Sessions that only read."""
+
 FUNDS = 200_000
 
 SETUP = (
@@ -50,6 +53,8 @@ SETUP = (
     *(m.Deposit(account=a, currency=c, amount=FUNDS) for a in ACCOUNTS for c in (1, 2, 3)),
     *(m.GrantSession(account=a, grantee=s, role=Role.TRADER) for a, s in ACCOUNTS.items()),
     m.GrantSession(grantee=OPERATOR, role=Role.OPERATOR),
+    m.GrantSession(grantee=DROP_COPY, role=Role.DROP_COPY, firm=2),
+    m.GrantSession(grantee=MARKET_DATA, role=Role.MARKET_DATA),
     m.Upgrade(version=1),
 )  # fmt: skip
 
@@ -60,14 +65,15 @@ WEIGHTS = {
 
 
 class Stream:
-    """Wire rows one after the other, each with a time of its own; without Quarantine rows, unless they are asked for."""
+    """Wire rows one after the other, each with a time of its own; only those that anybody may submit, unless `every`."""
 
-    def __init__(self, seed, *, quarantines=False):
+    def __init__(self, seed, *, every=False):
         self.rng = random.Random(seed)
-        self.quarantines = quarantines
+        self.every = every
         self.time = START
         self.inbound = dict.fromkeys({*ACCOUNTS.values(), OPERATOR}, 0)
         self.ids = self.day = 0
+        self.epoch = 1
         self.live = []
         self.sent = []
         self.closed = []
@@ -183,7 +189,10 @@ class Stream:
     def money(self):
         kind = self.rng.choice((m.Deposit, m.Withdraw))
         command = kind(
-            account=self.account(), currency=self.rng.randint(1, 3), amount=self.rng.choice((0, 10, 999, 2**61))
+            account=self.account(),
+            currency=self.rng.randint(1, 3),
+            amount=self.rng.choice((0, 10, 999, 2**61)),
+            reason=self.rng.choice(("", "ticket 7", "\x7f")),
         )
         return self.numbered(command, self.venue())
 
@@ -204,15 +213,32 @@ class Stream:
 
     def define(self):
         rng = self.rng
+        if rng.random() < 0.4:
+            return self.numbered(self.safety(), self.venue())
         command = rng.choice((
             m.DefineCurrency(currency=rng.randint(0, 5), symbol=rng.choice(("USD", "GBP", "")), decimals=2),
             m.OpenAccount(account=rng.randint(1, 7), firm=2, name="account 7"),
             m.GrantSession(account=rng.randint(1, 6), grantee=rng.choice((1, 4)), role=Role.TRADER),
             SETUP[3],
             m.Upgrade(version=rng.choice((0, 1))),
-            m.Quarantine(named=rng.randint(0, 50)) if self.quarantines else m.Upgrade(version=65_536),
+            m.Quarantine(named=rng.randint(0, 50)) if self.every else m.Upgrade(version=65_536),
         ))  # fmt: skip
         return self.numbered(command, self.venue())
+
+    def safety(self):
+        """Credentials, roles that read, the clock and the epoch."""
+        rng = self.rng
+        self.epoch += 1
+        hashes = {f"hash_{n}": rng.randint(-(2**63), 2**63 - 1) for n in range(4)}
+        salt = {"salt_0": rng.randint(-(2**63), 2**63 - 1), "salt_1": rng.randint(-(2**63), 2**63 - 1)}
+        return rng.choice((
+            m.SetCredential(grantee=rng.randint(1, 11), cost=rng.choice((10, 14, 20, 21)), **hashes, **salt),
+            m.SetCredential(grantee=rng.randint(1, 11)),
+            m.GrantSession(grantee=rng.randint(9, 12), role=Role.DROP_COPY, firm=rng.randint(1, 4)),
+            m.GrantSession(grantee=rng.randint(9, 12), role=Role.MARKET_DATA),
+            m.AcceptClock(clock=rng.choice((0, self.time)), reason="ntp"),
+            m.Promote(epoch=self.epoch) if self.every else m.AcceptClock(clock=self.time),
+        ))  # fmt: skip
 
     def strange(self):
         """A row with one wrong column, from a session that may or may not exist."""
@@ -237,17 +263,17 @@ class Stream:
         return row if self.rng.random() < 0.7 else row[:120] + bytes([row[120] ^ 1]) + row[121:]
 
 
-def wire_rows(seed, count, *, quarantines=False):
+def wire_rows(seed, count, *, every=False):
     """So many wire rows, the setup included."""
-    stream = Stream(seed, quarantines=quarantines)
+    stream = Stream(seed, every=every)
     rows = stream.setup()
     rows += [stream.next() for _ in range(count - len(rows))]
     return rows
 
 
-def stamped_rows(seed, count, *, quarantines=False):
+def stamped_rows(seed, count, *, every=False):
     """The rows as a journal holds them from its first row on."""
-    return stamp(b"".join(wire_rows(seed, count, quarantines=quarantines)), 0, 0, START)
+    return stamp(b"".join(wire_rows(seed, count, every=every)), 0, 0, START)
 
 
 def times(rows):

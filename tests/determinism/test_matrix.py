@@ -77,7 +77,7 @@ def in_third(name, cell):
 def rows(tmp_path_factory):
     """The stream in a file."""
     path = tmp_path_factory.mktemp("stream") / "rows"
-    path.write_bytes(stamped_rows(seed(), ROWS, quarantines=True))
+    path.write_bytes(stamped_rows(seed(), ROWS, every=True))
     return path
 
 

@@ -33,8 +33,9 @@ OUT_OF_REACH = {
     RejectReason.LEVELS_FULL,
     CancelReason.MATCH_LIMIT,
     RejectReason.INVALID_QUARANTINE,
+    RejectReason.INVALID_EPOCH,
 }
-"""Reasons that take thousands of rows, and the one that no row of a sequencer's own is refused for."""
+"""Reasons that take thousands of rows, and those that no row of a sequencer's own is refused for."""
 
 _LENGTH = struct.Struct("<I")
 
@@ -112,6 +113,7 @@ def record():
     recorder.write(session.rows(trading(session.stream.time)), 11)
     recorder.write(session.out_of_turn(), 1)
     recorder.write(session.random(), 32)
+    recorder.events += recorder.sequencer.promote(2, START)
     snapshot = recorder.sequencer.machine.rows()
     poison = recorder.journal.head().sequence + 2
     with raising("_run", lambda engine, *_: engine.sequence == poison):

@@ -1,14 +1,14 @@
 """The session that a golden journal holds: every kind of command, and nearly every reason to refuse or cancel one."""
 
 from core import messages as m
-from core.kinds import POST_ONLY, REENTER, TradingState
+from core.kinds import POST_ONLY, REENTER, Role, TradingState
 from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
 from core.rows import pack_halves
 from tests.determinism.stream import FAR_ACCOUNT, INSTRUMENTS, OPERATOR, SETUP, STEP, Stream
 from tests.poison.samples import BUY, SELL, order
 
-SEED = 1
+SEED = 3
 RANDOM_ROWS = 220
 LOT = 2**62 - 1
 
@@ -40,6 +40,17 @@ def opening():
         m.EndOfDay(day=0),
         m.Upgrade(version=0),
         m.DefineInstrument(**{n: getattr(SETUP[3], n) for n in SETUP[3].__struct_fields__} | {"price_max": 900}),
+        m.GrantSession(grantee=OPERATOR, role=Role.MARKET_DATA),
+        m.GrantSession(grantee=15, role=Role.DROP_COPY, firm=99),
+        m.SetCredential(
+            grantee=1, hash_0=-1, hash_1=2, hash_2=-3, hash_3=2**63 - 1, salt_0=-(2**63), salt_1=6, cost=14
+        ),
+        m.SetCredential(grantee=2, hash_0=1, cost=14),
+        m.SetCredential(grantee=2),
+        m.SetCredential(grantee=2, hash_0=1, cost=9),
+        m.AcceptClock(clock=0),
+        m.AcceptClock(clock=1_700_000_000_000_000_000, reason="leap second"),
+        m.Deposit(account=1, currency=1, amount=1, reason="\x7f"),
         m.EnterOrder(session=999, inbound=1),
         m.AdvanceTime(session=1),
     ]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from core.digest import EventDigest
 from core.messages import (
+    AcceptClock,
     Accepted,
     AccountState,
     AdvanceTime,
@@ -18,10 +19,12 @@ from core.messages import (
     GrantSession,
     MassCancel,
     OpenAccount,
+    Promote,
     Quarantine,
     ReduceOrder,
     ReplaceOrder,
     Row,
+    SetCredential,
     SetTradingState,
     StateEnd,
     Upgrade,
@@ -38,7 +41,7 @@ SEMANTICS = 1
 BASE = 1_700_000_000_000_000_000
 KINDS: tuple[type[Row], ...] = (
     Quarantine, DefineCurrency, DefineInstrument, OpenAccount, Deposit, Withdraw, GrantSession, SetTradingState,
-    AdvanceTime, EndOfDay, Upgrade, EnterOrder, ReplaceOrder, ReduceOrder, CancelOrder, MassCancel,
+    AdvanceTime, EndOfDay, Upgrade, SetCredential, Promote, AcceptClock, EnterOrder, ReplaceOrder, ReduceOrder, CancelOrder, MassCancel,
 )  # fmt: skip
 
 

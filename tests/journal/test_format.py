@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from core.messages import DigestState, EngineState, StateEnd
+from core.messages import DigestState, EngineState, SessionState, StateEnd
 from core.rows import layout
 from journal import event_store, snapshots
 from journal.batch import HEADER_CODES, HEADER_SIZE, MAGIC, VERSION, BatchKind, Check, Header, read_header
@@ -63,8 +63,10 @@ def test_checks():
 
 def test_state_rows():
     """Offsets of the columns that readers of state rely on are those of their layouts."""
-    structs = {"ENGINE": EngineState, "DIGEST": DigestState, "END": StateEnd}
-    names = [("sequence", 1), ("time", 1), ("hash_0", 4), ("events", 1), ("hash_0", 4), ("rows", 1)]
+    structs = {"ENGINE": EngineState, "SESSION": SessionState, "DIGEST": DigestState, "END": StateEnd}
+    names = [("sequence", 1), ("time", 1), ("epoch", 1)]
+    names += [("session", 1), ("role", 1), ("firm", 1), ("hash_0", 4), ("salt_0", 2), ("cost", 1)]
+    names += [("hash_0", 4), ("events", 1), ("hash_0", 4), ("rows", 1)]
     for (row, offset, size, _), (name, columns) in zip(table("State batches"), names, strict=True):
         column = next(field.column for field in layout(structs[row]) if field.name == name)
         assert (int(offset), int(size)) == (8 * column, 8 * columns)

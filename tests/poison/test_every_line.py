@@ -61,6 +61,9 @@ SCENARIOS = {
     "deposit": ((), m.Deposit(account=1, currency=1, amount=7)),
     "withdrawal": ((), m.Withdraw(account=1, currency=1, amount=7)),
     "grant": ((), m.GrantSession(account=1, grantee=7, role=Role.TRADER)),
+    "grant of a drop copy": ((), m.GrantSession(grantee=7, role=Role.DROP_COPY, firm=1)),
+    "credential": ((), m.SetCredential(grantee=1, hash_0=-7, salt_1=7, cost=14)),
+    "clock": ((), m.AcceptClock(clock=7, reason="set by hand")),
     "state": ((), m.SetTradingState(instrument=1, state=TradingState.CANCEL_ONLY)),
     "upgrade": ((), m.Upgrade(version=1)),
 }  # fmt: skip

@@ -43,6 +43,15 @@ def test_a_closed_pipe_is_quiet(venue, form):
         assert process.stderr.read() == b""
 
 
+@pytest.fixture
+def interruptible():
+    """A process that was started in the background ignores interrupts, and so would those that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt_ends_with_130(venue, tmp_path):
     """Ctrl-C while an import waits for its source: no traceback, and nothing half made."""
     fifo = tmp_path / "messages.csv"

@@ -1,0 +1,133 @@
+"""Nodes as processes: a failover loses nothing, a hung primary is killed first, and nobody leads twice."""
+
+import asyncio
+import signal
+
+import pytest
+
+from core.kinds import Side
+from journal.directory import JournalDirectory
+from journal.verify import verify
+from replicas.client import Client
+from tests.nodes.processes import nodes
+from tests.nodes.served import PASSWORD, order, venue
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A primary and its standby, both running."""
+    venue(tmp_path / "a")
+    with nodes() as start:
+        primary = start(tmp_path / "a", "serve").until("primary at")
+        standby = start(tmp_path / "b", "standby", "--follow", str(tmp_path / "a")).until("standby of")
+        yield start, primary, standby
+
+
+async def trade(client, numbers, price=100):
+    """Enter an order for each number; its answers by client order id."""
+    answers = {}
+    for number in numbers:
+        answers[number] = await client.answer(client.send(order(1, number, Side.BUY, price)))
+    return answers
+
+
+def both(*addresses):
+    return Client(list(addresses), 1, PASSWORD, start=1)
+
+
+def caught_up(node, path):
+    """Whether the node's journal ends where the one at the path does."""
+    ends = []
+    for place in (node.data, path):
+        directory = JournalDirectory(place)
+        ends.append(directory.head())
+        directory.close()
+    return ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_standby_takes_over_and_nothing_is_lost_doubled_or_different(pair, how):
+    """Killed, the lead is free at once. Stopped, the primary is killed and seen dead before the lead is taken."""
+    _, primary, standby = pair
+
+    async def run():
+        client = both(primary.address, standby.address)
+        await client.connect()
+        before = await trade(client, range(1, 30))
+        sent = [client.send(order(1, number, Side.BUY, 99)) for number in range(30, 60)]
+        primary.signal(how)
+        after = [await client.answer(inbound) for inbound in sent]
+        more = await trade(client, range(60, 70))
+        await client.close()
+        return before, after, more
+
+    before, after, more = asyncio.run(asyncio.wait_for(run(), 60))
+    assert primary.ended() == -signal.SIGKILL
+    told = [row for rows in (*before.values(), *after, *more.values()) for row in rows]
+    assert [int.from_bytes(row[32:40], "little") for row in told] == list(range(1, 70))
+    assert "promoted" in standby.said()
+    assert standby.stop() == 0
+    report = verify(standby.data)
+    assert report.good, report
+    directory = JournalDirectory(standby.data)
+    assert directory.head().epoch == 2
+    directory.close()
+
+
+def test_the_old_primary_comes_back_as_a_standby_and_leads_again(pair):
+    start, primary, standby = pair
+    primary.signal(signal.SIGKILL)
+    primary.ended()
+    standby.until("primary at")
+    # Where the venue has gone on, the old primary must not lead.
+    refused = start(primary.data, "serve")
+    assert refused.ended() == 1
+    assert "lease" in refused.said() or "the venue went on in" in refused.said()
+    back = start(primary.data, "standby", "--follow", str(standby.data)).until("standby of")
+
+    async def run(address, numbers):
+        client = both(address)
+        await client.connect()
+        answers = await trade(client, numbers)
+        await client.close()
+        return answers
+
+    asyncio.run(asyncio.wait_for(run(standby.address, range(1, 20)), 60))
+    back.wait(lambda: caught_up(back, standby.data), "it never caught up")
+    standby.signal(signal.SIGKILL)
+    back.until("primary at")
+    asyncio.run(asyncio.wait_for(run(back.address, range(20, 30)), 60))
+    assert back.stop() == 0
+    directory = JournalDirectory(back.data)
+    assert directory.head().epoch == 3
+    directory.close()
+    assert verify(back.data).good
+
+
+def test_a_stale_node_does_not_lead_after_the_leader_died(pair):
+    """Everybody is dead; the one that lacks acknowledged rows refuses, and names the one that has them."""
+    start, primary, standby = pair
+    primary.signal(signal.SIGKILL)
+    standby.until("primary at").signal(signal.SIGKILL)
+    standby.ended()
+    stale = start(primary.data, "serve")
+    assert stale.ended() == 1
+    assert f"the venue went on in {standby.data}" in stale.said()
+    start(standby.data, "serve").until("primary at")
+
+
+def test_a_clean_stop_closes_the_journal_and_the_standby_goes_on(pair):
+    _, primary, standby = pair
+    assert primary.stop() == 0
+    directory = JournalDirectory(primary.data)
+    assert directory.closed()
+    directory.close()
+    standby.until("primary at")
+
+
+def test_two_nodes_never_lead_at_the_same_time(pair):
+    start, primary, _ = pair
+    second = start(primary.data, "serve")
+    assert second.ended() == 1
+    assert "lease" in second.said()
+    assert primary.process.poll() is None

@@ -1,0 +1,122 @@
+"""`lockstep serve` and `lockstep standby`: the two roles of a node."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from tools.failures import Failure, Misuse
+
+Data = Annotated[
+    Path, typer.Option(metavar="DIR", help="Data directory of the node.", show_default=False, file_okay=False)
+]
+Tcp = Annotated[str, typer.Option(metavar="HOST:PORT", help="Serve order entry there, by SoupBinTCP.")]
+Unix = Annotated[str, typer.Option(metavar="PATH", help="Serve order entry on a Unix socket, for this machine alone.")]
+MarketData = Annotated[
+    str, typer.Option(metavar="HOST:PORT", help="Serve market data there, from a process of its own.")
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Limits, listeners and the node's behaviour (TOML); docs/operations.md."),
+]
+Hang = Annotated[
+    float | None,
+    typer.Option(min=0.05, help="Seconds without progress after which a primary counts as hung; 1 if not given."),
+]
+Insecure = Annotated[bool, typer.Option("--insecure", help="Listen without TLS although others can reach the address.")]
+
+
+def serve(
+    data: Data,
+    listen: Tcp = "",
+    unix: Unix = "",
+    market_data: MarketData = "",
+    config: Config = None,
+    hang: Hang = None,
+    insecure: Insecure = False,
+) -> None:
+    """Lead a venue: serve clients, make every command durable, apply it, answer it. SIGTERM stops it cleanly.
+
+    Example: lockstep serve --data venue --listen 127.0.0.1:7001
+    """
+    from replicas import node
+
+    place = _place(data, listen, unix, market_data, config, hang, insecure=insecure)
+    _run(lambda: node.serve(place, _say))
+
+
+def standby(
+    data: Data,
+    follow: Annotated[
+        Path, typer.Option(metavar="DIR", help="Data directory of the node that leads.", show_default=False)
+    ],
+    listen: Tcp = "",
+    unix: Unix = "",
+    market_data: MarketData = "",
+    config: Config = None,
+    hang: Hang = None,
+    insecure: Insecure = False,
+) -> None:
+    """Follow a venue with a journal and an engine of its own, and lead once its primary is dead or hangs.
+
+    Nothing is served before that. A primary that hangs is killed, and seen dead, before the lead is taken.
+
+    Example: lockstep standby --data other --follow venue --listen 127.0.0.1:7002
+    """
+    from replicas import node
+
+    if data.resolve() == follow.resolve():
+        raise Misuse("--follow: a node does not follow itself")
+    place = _place(data, listen, unix, market_data, config, hang, insecure=insecure)
+    _run(lambda: node.follow(place, follow, _say))
+
+
+def _place(
+    data: Path, tcp: str, unix: str, market_data: str, file: Path | None, hang: float | None, *, insecure: bool
+) -> Any:
+    from replicas.limits import BadConfig, NodeConfig, host_and_port
+    from replicas.listening import Exposed, refuse_exposed
+    from replicas.node import Place
+
+    try:
+        config = NodeConfig.read(file) if file else NodeConfig()
+        given = {name: value for name, value in (("tcp", tcp), ("unix", unix)) if value}
+        config = msgspec.structs.replace(config, listen=msgspec.structs.replace(config.listen, **given))
+        if hang is not None:
+            config = msgspec.structs.replace(config, node=msgspec.structs.replace(config.node, hang_seconds=hang))
+        for address, tls in ((config.listen.tcp, bool(config.listen.tls_key)), (market_data, False)):
+            if address:
+                host_and_port(address)
+                refuse_exposed(address, tls=tls, insecure=insecure)
+    except (BadConfig, Exposed, OSError, ValueError) as error:
+        raise Misuse(str(error)) from None
+    if not (config.listen.tcp or config.listen.unix):
+        raise Misuse("--listen or --unix: say where clients connect")
+    return Place(data, config, market_data, insecure)
+
+
+def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    from journal.errors import JournalError
+    from replicas.log import configure
+
+    configure()
+    try:
+        with asyncio.Runner(loop_factory=_loop()) as runner:
+            runner.run(work())
+    except (JournalError, OSError) as error:
+        raise Failure(" ".join(str(error).split())) from None
+
+
+def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
