@@ -1,4 +1,4 @@
-"""Following a node's events from beside it: every instrument's book, where its rows lie, and who may read them.
+"""Following a node's events from beside it: every instrument's book, every firm's drop copy, and who may read them.
 
 Event store and journal are opened for reading; nothing here touches the writer, and nothing that is read was not
 durable before. One step takes one batch of the store, so that whoever serves may answer in between.
@@ -7,11 +7,11 @@ durable before. One step takes one batch of the store, so that whoever serves ma
 from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
-from core.kinds import C8, C9, COLUMNS, ROW_SIZE, EventKind, Role, StateKind
+from core.kinds import COLUMNS, ROW_SIZE, Role, StateKind
 from core.limits import SUM_MAX
-from core.messages import InstrumentState, OrderState, SessionState, SetCredential
+from core.messages import AccountState, FirmState, InstrumentState, OrderState, Row, SessionState, SetCredential
 from core.rows import from_row
 from journal import snapshots
 from journal.batch import HEADER_SIZE, name_of
@@ -19,50 +19,67 @@ from journal.check import check, columns
 from journal.directory import JournalDirectory
 from journal.errors import CorruptBatch, Gap
 from journal.event_store import Events, EventStore
+from journal.journal import Head
+from replicas import soup
 from replicas.book_builder import TRADES_KEPT, BookBuilder, Resting
-from replicas.market_rows import public_rows, snapshot_packets
-from replicas.passwords import Credential, HasCredential, unpack
-
-INDEXED: Final = 256
-"""Of every so many market data numbers of an instrument, the place of one is kept,"""
-COMMANDS: Final = 65_536
-"""and of the first one after so many commands: with the two, no search reads more than that in vain."""
+from replicas.drop_copy import FirmSeries, copied_rows
+from replicas.errors import FormError
+from replicas.market_rows import is_snapshot_request, public_rows, snapshot_packets
+from replicas.market_series import Series, Source
+from replicas.market_sessions import Granted, Sessions
 
 
-class _Places:
-    """Where the rows of an instrument lie in the event store: the batch (by a sequence number in it) of some of them."""
+class InstrumentSeries(Series):
+    """An instrument's market data, and the book that follows from it."""
 
-    def __init__(self) -> None:
-        self._numbers: list[int] = []
-        self._sequences: list[int] = []
+    def __init__(self, source: Source, instrument: int, before: int = 0) -> None:
+        super().__init__(source, str(instrument), f"market data of instrument {instrument}", before=before)
+        self.book = BookBuilder(instrument, trades_kept=TRADES_KEPT)
+        self._packed: tuple[int, bytes] | None = None
 
-    def add(self, number: int, sequence: int) -> None:
-        """The row with this market data number lies in the batch with this sequence number."""
-        known = bool(self._numbers)
-        if not known or number >= self._numbers[-1] + INDEXED or sequence >= self._sequences[-1] + COMMANDS:
-            self._numbers.append(number)
-            self._sequences.append(sequence)
+    def restore(self, orders: list[Resting], number: int, state: int) -> None:
+        """Begin with a book as it stood after a number."""
+        self.book.restore(orders, number, state)
+        self.last = number
 
-    def at_or_before(self, number: int) -> int:
-        """A sequence number from which on the row is found; 1 for what was told before the following began."""
-        at = bisect_right(self._numbers, number)
-        return self._sequences[at - 1] if at else 1
+    def rows_in(self, events: bytes) -> Iterator[tuple[int, bytes]]:
+        """The instrument's rows without their private columns."""
+        return ((number, row) for _, number, row in public_rows(events, self.book.instrument))
+
+    def notices(self) -> bytes:
+        """None: market data is rows alone."""
+        return b""
+
+    def answer(self, payload: bytes) -> None:
+        """A snapshot, if it is a request for one. FormError."""
+        if not is_snapshot_request(payload):
+            raise FormError("not a request for a snapshot")
+
+    def snapshot(self) -> bytes:
+        """The packets of a snapshot of the book as it is now; made once for each market data number."""
+        book = self.book
+        made = self._packed
+        if made is None or made[0] != book.number:
+            made = self._packed = (book.number, snapshot_packets(book))
+        return made[1]
 
 
 class MarketFeed:
-    """Every instrument's market data up to the events of command `sequence`. After an error nothing of it is good."""
+    """All market data and drop copies up to the events of command `sequence`. After an error nothing of it is good."""
 
     def __init__(self, events: EventStore, journal: JournalDirectory) -> None:
         """Begin with the newest state that the journal has at hand. Damaged, Gap."""
         self._events = events
         self._journal = journal
-        self.books: dict[int, BookBuilder] = {}
-        self.sessions: dict[int, Credential | None] = {}
-        """MARKET_DATA sessions, each with what its password is checked against; None as long as it has no password."""
-        self._places: dict[int, _Places] = {}
-        self._packed: dict[int, tuple[int, bytes]] = {}
-        self.sequence = self._load(_newest_state(journal, events.head()))
-        self._before = self._numbers_before_the_store()
+        self.instruments: dict[int, InstrumentSeries] = {}
+        self.firms: dict[int, FirmSeries] = {}
+        self.sessions = Sessions()
+        self._firm_of: dict[int, int] = {}
+        self._head: Head | None = None
+        state = _newest_state(journal, events.head())
+        self.sequence = columns(state[:ROW_SIZE])[1]
+        self._before = self._numbers_before_the_store(state)
+        self._load(state)
 
     @classmethod
     def open(cls, path: Path) -> "MarketFeed":
@@ -80,48 +97,61 @@ class MarketFeed:
             journal.close()
             raise
 
-    def _load(self, rows: bytes) -> int:
+    def _load(self, rows: bytes) -> None:
         orders: dict[int, list[Resting]] = {}
-        sequence = columns(rows[:ROW_SIZE])[1]
         instruments = []
-        for kind, at in _state_rows(rows):
-            row = from_row(rows, at)
-            if isinstance(row, InstrumentState):
-                instruments.append(row)
-            elif isinstance(row, SessionState) and row.role == Role.MARKET_DATA:
-                self.sessions[row.session] = _credential(row)
-            elif isinstance(row, OrderState):
-                resting = Resting(row.order_number, row.flags & 1, row.price, row.leaves)
-                orders.setdefault(row.instrument, []).append(resting)
-            elif kind != StateKind.SESSION:
-                raise AssertionError(f"state rows of kind {kind} were not asked for")
-        for row in instruments:
-            self._book(row.instrument).restore(orders.get(row.instrument, ()), row.market_data, row.state)
-        return sequence
+        for row in _state_rows(rows, _WANTED):
+            match row:
+                case InstrumentState():
+                    instruments.append(row)
+                case FirmState():
+                    self._firm(row.firm, row.drop_copy)
+                case AccountState():
+                    self._firm_of[row.account] = row.firm
+                case SessionState():
+                    self.sessions.load(row)
+                case OrderState():
+                    resting = Resting(row.order_number, row.flags & 1, row.price, row.leaves)
+                    orders.setdefault(row.instrument, []).append(resting)
+                case _:
+                    raise AssertionError(f"a state row was not asked for: {row}")
+        for terms in instruments:
+            self._instrument(terms.instrument).restore(orders.get(terms.instrument, []), terms.market_data, terms.state)
 
-    def _book(self, instrument: int) -> BookBuilder:
-        if instrument not in self.books:
-            self.books[instrument] = BookBuilder(instrument, trades_kept=TRADES_KEPT)
-            self._places[instrument] = _Places()
-        return self.books[instrument]
+    def _instrument(self, number: int) -> InstrumentSeries:
+        if number not in self.instruments:
+            before = self._before.get((StateKind.INSTRUMENT, number), 0)
+            self.instruments[number] = InstrumentSeries(self, number, before)
+        return self.instruments[number]
 
-    def _numbers_before_the_store(self) -> dict[int, int]:
-        """The last market data number of each instrument whose row the store does not hold any more."""
+    def _firm(self, number: int, last: int = 0) -> FirmSeries:
+        if number not in self.firms:
+            before = self._before.get((StateKind.FIRM, number), 0)
+            self.firms[number] = FirmSeries(self, number, self._firm_of, last=last, before=before)
+        return self.firms[number]
+
+    def _numbers_before_the_store(self, state: bytes) -> dict[tuple[StateKind, int], int]:
+        """The last number of each instrument and firm whose row the store does not hold any more."""
         first = next((events.first for events in self._events.read()), self.sequence + 1)
         if first == 1:
             return {}
-        if first not in self._journal.segments():
-            return {number: book.number for number, book in self.books.items()}
-        rows = self._journal.segment(first).state()
-        found = (from_row(rows, at) for kind, at in _state_rows(rows) if kind == StateKind.INSTRUMENT)
-        return {row.instrument: row.market_data for row in found if isinstance(row, InstrumentState)}
+        rows = self._journal.segment(first).state() if first in self._journal.segments() else state
+        found: dict[tuple[StateKind, int], int] = {}
+        for row in _state_rows(rows, _NUMBERED):
+            if isinstance(row, InstrumentState):
+                found[StateKind.INSTRUMENT, row.instrument] = row.market_data
+            elif isinstance(row, FirmState):
+                found[StateKind.FIRM, row.firm] = row.drop_copy
+        return found
 
-    def oldest(self, instrument: int) -> int:
-        """The first market data number that can be told again."""
-        return self._before.get(instrument, 0) + 1
+    def wanted(self, granted: Granted, name: str) -> Series | None:
+        """What a session reads that asks for this name; None if there is nothing of that name for it."""
+        if granted.role == Role.DROP_COPY:
+            return self.firms.get(granted.firm) if name in ("", soup.VENUE) else None
+        return self.instruments.get(int(name)) if name.isdecimal() else None
 
-    def step(self) -> dict[int, list[bytes]] | None:
-        """Take the next batch of events: the new rows of each instrument, in order; None if there is none yet.
+    def step(self) -> dict[Series, list[bytes]] | None:
+        """Take the next batch of events: the new rows of each series, in order; None if there is none yet.
 
         Gap, CorruptEvents, Impossible: the store does not hold what the engine wrote.
         """
@@ -132,12 +162,17 @@ class MarketFeed:
             raise Gap(f"events {events.first}-{events.last}", f"those of command {self.sequence + 1} are missing")
         if events.first <= self.sequence:
             events = _behind(events, self.sequence)
-        self._follow_sessions(events)
-        told: dict[int, list[bytes]] = {}
-        for instrument, number, row in public_rows(events.rows):
-            self._book(instrument).apply(row)
-            self._places[instrument].add(number, events.first)
+        self.sessions.follow(events.rows, self._command)
+        told: dict[Series, list[bytes]] = {}
+        for number, market_data, row in public_rows(events.rows):
+            instrument = self._instrument(number)
+            instrument.book.apply(row)
+            instrument.add(market_data, events.first)
             told.setdefault(instrument, []).append(row)
+        for number, drop_copy, row in copied_rows(events.rows, self._firm_of):
+            firm = self._firm(number)
+            firm.add(drop_copy, events.first)
+            told.setdefault(firm, []).append(row)
         self.sequence = events.last
         return told
 
@@ -146,46 +181,22 @@ class MarketFeed:
         while self.step() is not None:
             pass
 
-    def rows_from(self, instrument: int, number: int) -> Iterator[list[bytes]]:
-        """The instrument's rows from a number on, up to the last one taken: a list, often empty, for each batch read.
+    def events(self, sequence: int) -> Iterator[Events]:
+        """The batches of events from the one on that holds the command's. CorruptEvents."""
+        return self._events.read(sequence)
 
-        At the end nothing that has been taken is missing, as long as no step comes between. Gap, CorruptEvents.
-        """
-        book = self.books[instrument]
-        batches = self._events.read(self._places[instrument].at_or_before(number))
-        while number <= book.number:
-            events = next(batches, None)
-            if events is None or events.first > self.sequence:
-                raise Gap(f"market data {number} of instrument {instrument}", "the event store does not hold it")
-            rows = []
-            for _, found, row in public_rows(events.rows, instrument):
-                if found > number:
-                    raise Gap(f"market data {found} of instrument {instrument}", f"{number} comes before it")
-                if found == number:
-                    rows.append(row)
-                    number += 1
-            yield rows
-
-    def snapshot(self, instrument: int) -> bytes:
-        """The packets of a snapshot of the instrument's book as it is now; made once for each market data number."""
-        book = self.books[instrument]
-        made = self._packed.get(instrument)
-        if made is None or made[0] != book.number:
-            made = self._packed[instrument] = (book.number, snapshot_packets(book))
-        return made[1]
-
-    def _follow_sessions(self, events: Events) -> None:
-        data = columns(events.rows)
-        for at, kind in enumerate(data[::COLUMNS]):
-            if kind not in _ABOUT_SESSIONS:
-                continue
-            sequence, grantee, value = (data[at * COLUMNS + place // 8] for place in (8, C8, C9))
-            if kind == EventKind.SESSION_GRANTED:
-                if value == Role.MARKET_DATA:
-                    self.sessions.setdefault(grantee, None)
-            elif grantee in self.sessions:
-                # The event says that it took effect and hides the hash, which stands in the command.
-                self.sessions[grantee] = _credential(self._command(sequence))
+    def head(self) -> Head:
+        """The end of the journal that the events taken are part of. CorruptBatch, Gap."""
+        if self._head is None or self._head.sequence < self.sequence:
+            header = self._journal.header_at(self.sequence)
+            if header is None:
+                # The store was made again in other batches than the journal's, and this one ends within one of those.
+                value = next(self._journal.batches(self.sequence), None)
+                header = check(value) if value is not None else None
+            if header is None or header.last < self.sequence:
+                raise Gap(f"batch of command {self.sequence}", "the journal does not hold it")
+            self._head = Head(header.epoch, header.last, header.hash)
+        return self._head
 
     def _command(self, sequence: int) -> SetCredential:
         value = next(self._journal.batches(sequence))
@@ -201,20 +212,15 @@ class MarketFeed:
         self._journal.close()
 
 
-_ABOUT_SESSIONS: Final = frozenset((int(EventKind.SESSION_GRANTED), int(EventKind.CREDENTIAL_SET)))
-_WANTED: Final = frozenset(map(int, (StateKind.INSTRUMENT, StateKind.SESSION, StateKind.ORDER)))
+_NUMBERED: Final = frozenset(map(int, (StateKind.INSTRUMENT, StateKind.FIRM)))
+_WANTED: Final = _NUMBERED | frozenset(map(int, (StateKind.ACCOUNT, StateKind.SESSION, StateKind.ORDER)))
 
 
-def _state_rows(rows: bytes) -> Iterator[tuple[int, int]]:
-    """Kind and offset of the state rows that market data is made of."""
+def _state_rows(rows: bytes, kinds: frozenset[int]) -> Iterator[Row]:
+    """The state rows of these kinds."""
     for at, kind in enumerate(columns(rows)[::COLUMNS]):
-        if kind in _WANTED:
-            yield kind, at * ROW_SIZE
-
-
-def _credential(row: SessionState | SetCredential) -> Credential | None:
-    # Both have the columns; the protocol says nothing of who may write them.
-    return unpack(cast("HasCredential", row))
+        if kind in kinds:
+            yield from_row(rows, at * ROW_SIZE)
 
 
 def _newest_state(journal: JournalDirectory, upto: int) -> bytes:

@@ -60,7 +60,7 @@ SETUP = (
 
 WEIGHTS = {
     "enter": 56, "replace": 12, "reduce": 5, "cancel": 7, "mass_cancel": 1, "advance": 6, "money": 3, "state": 3,
-    "end_of_day": 1, "define": 1, "strange": 4, "repeat": 2,
+    "end_of_day": 1, "define": 2, "strange": 4, "repeat": 2,
 }  # fmt: skip
 
 
@@ -231,14 +231,16 @@ class Stream:
         self.epoch += 1
         hashes = {f"hash_{n}": rng.randint(-(2**63), 2**63 - 1) for n in range(4)}
         salt = {"salt_0": rng.randint(-(2**63), 2**63 - 1), "salt_1": rng.randint(-(2**63), 2**63 - 1)}
-        return rng.choice((
+        # In turn, so that none of them is left out.
+        commands = (
             m.SetCredential(grantee=rng.randint(1, 11), cost=rng.choice((10, 14, 20, 21)), **hashes, **salt),
             m.SetCredential(grantee=rng.randint(1, 11)),
             m.GrantSession(grantee=rng.randint(9, 12), role=Role.DROP_COPY, firm=rng.randint(1, 4)),
             m.GrantSession(grantee=rng.randint(9, 12), role=Role.MARKET_DATA),
             m.AcceptClock(clock=rng.choice((0, self.time)), reason="ntp"),
             m.Promote(epoch=self.epoch) if self.every else m.AcceptClock(clock=self.time),
-        ))  # fmt: skip
+        )  # fmt: skip
+        return commands[self.epoch % len(commands)]
 
     def strange(self):
         """A row with one wrong column, from a session that may or may not exist."""
