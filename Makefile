@@ -15,11 +15,12 @@ SOURCES  := $(shell find $(PACKAGES) -name '*.py')
 BIN      := .venv/bin
 COMPILED := $(CURDIR)/.venv-compiled/bin
 TREE     := build/compiled
+ROUNDS   ?= 20
 NIGHT    := LOCKSTEP_NIGHT=1
 NO_COMPILER = $(BIN)/python -c 'import setup; print(setup.compiler_problem())'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-interpreted test-compiled compiled bench night clean FORCE
+.PHONY: help demo check test test-interpreted test-compiled compiled bench drill night clean FORCE
 
 help:  ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | expand -t 12
@@ -57,6 +58,11 @@ compiled: build/compiled.ready  ## build and install the compiled engine, in .ve
 
 bench: compiled  ## measure the compiled engine
 	cd build && $(COMPILED)/lockstep bench
+
+drill: .venv/ready  ## kill and stop nodes under load for twenty rounds; ROUNDS=n, LOCKSTEP_SEED=n repeats the faults
+	@problem=$$($(NO_COMPILER)); if [ -n "$$problem" ]; \
+	then $(BIN)/lockstep drill --rounds $(ROUNDS) --seed $(LOCKSTEP_SEED); \
+	else $(MAKE) --no-print-directory compiled && cd build && $(COMPILED)/lockstep drill --rounds $(ROUNDS) --seed $(LOCKSTEP_SEED); fi
 
 clean:  ## remove all that the verbs have made
 	rm -rf .venv .venv-compiled build dist *.egg-info

@@ -83,6 +83,7 @@ def _print(result: "Result") -> None:
     print_table(table)
     for name, count in sorted(result.faults.items()):
         print(f"{count:6} x {name}")
+    print(f"{result.under_load} of {result.rounds} rounds: a takeover, and more than 1,000 commands acknowledged")
     print(f"{result.told:,} events compared, {result.rows:,} rows replayed, {result.snapshots} snapshots equal")
     for note in result.notes:
         print(note)

@@ -233,6 +233,14 @@ FAULTS: Final = {
 }
 """What may happen in a round, by the name that the report gives it."""
 
+DECK: Final = (
+    *("kill the primary", "stop the primary", "keep the primary from writing", "kill the returning node") * 2,
+    "kill the standby in recovery",
+    "kill the standby",
+    "kill both",
+)
+"""How often each happens among eleven: nine of them end in a takeover, and the other two may."""
+
 
 def _free_port() -> int:
     """A port that nobody listens on now."""

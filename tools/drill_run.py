@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -25,12 +25,13 @@ from tools.drill_checks import (
     compare_snapshots,
 )
 from tools.drill_load import Trader
-from tools.drill_nodes import FAULTS, WAIT_SECONDS, Nodes
+from tools.drill_nodes import DECK, FAULTS, WAIT_SECONDS, Nodes
 from tools.failures import Failure
 
 HANG_SECONDS: Final = 0.5
 _NS: Final = 10**9
 _TOLD_SECONDS: Final = 10.0
+_LOAD: Final = 1_000
 
 
 class Result(msgspec.Struct):
@@ -40,6 +41,9 @@ class Result(msgspec.Struct):
     rounds: int = 0
     faults: dict[str, int] = {}
     takeovers: int = 0
+    under_load: int = 0
+    """Rounds that ended in a takeover with more than 1,000 commands acknowledged in them."""
+    sent: int = 0
     acknowledged: int = 0
     told: int = 0
     rows: int = 0
@@ -58,9 +62,16 @@ class Result(msgspec.Struct):
 class Drill:
     """One venue on two nodes, under load, for any number of rounds."""
 
-    def __init__(self, folder: Path, seed: int, clients: int, say: Callable[[str], None]) -> None:
-        """Two nodes and their clients on the venue in `folder`/a, which is there already; `say` gets a line for each round."""
+    def __init__(
+        self, folder: Path, seed: int, clients: int, say: Callable[[str], None], deck: Sequence[str] = DECK
+    ) -> None:
+        """Two nodes and their clients on the venue in `folder`/a, which is there already; `say` gets a line for each round.
+
+        The faults come in the order of the deck, shuffled anew each time that it has been gone through.
+        """
         self._rng = random.Random(seed)
+        self._deck = deck
+        self._faults: list[str] = []
         self._say = say
         self._nodes = Nodes(folder, HANG_SECONDS)
         self._traders = [Trader(self._nodes.addresses, number, seed) for number in range(1, clients + 1)]
@@ -85,7 +96,9 @@ class Drill:
         return self.result
 
     async def _round(self) -> None:
-        name = self._rng.choice(list(FAULTS))
+        if not self._faults:
+            self._faults = self._rng.sample(self._deck, len(self._deck))
+        name, before = self._faults.pop(), self._findings.acknowledged
         wait, later, after = self._rng.uniform(0.2, 0.8), self._rng.uniform(0, 0.3), self._rng.uniform(0.1, 0.4)
         for trader in self._traders:
             trader.begin()
@@ -99,14 +112,15 @@ class Drill:
         await asyncio.to_thread(self._audit)
         await self._all_told()
         self._compare(statuses)
-        self._tell(name)
+        self._tell(name, self._findings.acknowledged - before)
 
-    def _tell(self, fault: str) -> None:
+    def _tell(self, fault: str, acknowledged: int) -> None:
         result, times = self.result, self._takeover_times()
         result.rounds += 1
         result.faults[fault] = result.faults.get(fault, 0) + 1
         took = f", taken over in {' and '.join(f'{time:.0f}' for time in times[result.takeovers :])} ms"
         took = took if len(times) > result.takeovers else ""
+        result.under_load += len(times) > result.takeovers and acknowledged > _LOAD
         result.takeovers = len(times)
         self._say(f"round {result.rounds}: {fault}{took}; {self._findings.acknowledged:,} acknowledged so far")
 
@@ -163,6 +177,7 @@ class Drill:
         for trader in self._traders:
             if trader.client.broken is not None:
                 findings.note("different", f"{trader.client!r}: {trader.client.broken}")
+        result.sent = sum(trader.client.ledger.next - trader.client.ledger.first for trader in self._traders)
         result.acknowledged, result.told = findings.acknowledged, findings.told
         result.lost, result.doubled, result.different = findings.lost, findings.doubled, findings.different
         result.notes = findings.notes
@@ -188,9 +203,11 @@ class Drill:
         return [round((first[epoch] - last[epoch]) * 1_000 / _NS, 1) for epoch in sorted(first)]
 
 
-def run(folder: Path, rounds: int, seed: int, clients: int, say: Callable[[str], None]) -> Result:
+def run(
+    folder: Path, rounds: int, seed: int, clients: int, say: Callable[[str], None], deck: Sequence[str] = DECK
+) -> Result:
     """A whole drill in a folder whose `a` holds the venue. What ends it early is counted and told in the result's notes."""
-    drill = Drill(folder, seed, clients, say)
+    drill = Drill(folder, seed, clients, say, deck)
     try:
         return asyncio.run(drill.run(rounds))
     except (Broken, Ended, Failure, JournalError) as error:

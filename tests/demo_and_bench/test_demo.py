@@ -18,7 +18,9 @@ COMMANDS = 2_000
 def run(*arguments, commands=COMMANDS, seed=7):
     """What the demo prints, durations left out, and its exit code."""
     runner = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"})
-    result = runner.invoke(app, ["demo", "--commands", str(commands), "--seed", str(seed), *map(str, arguments)])
+    result = runner.invoke(
+        app, ["demo", "--no-failover", "--commands", str(commands), "--seed", str(seed), *map(str, arguments)]
+    )
     return re.sub(r"\(\d+\.\d s\)", "", result.output), result.exit_code
 
 
@@ -96,3 +98,23 @@ def test_it_fails_where_the_snapshot_was_not_used(monkeypatch):
     printed, code = run()
     assert code == 1
     assert table(printed)["equal"] == "yes (from the first row) / NO (from the snapshot)"
+
+
+@pytest.mark.both
+def test_the_last_act_is_a_takeover_that_loses_nothing():
+    result = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(app, ["demo", "--commands", "1000"])
+    assert result.exit_code == 0, result.output
+    told = table(result.output[result.output.index("killed with -9") :])
+    assert (told["lost"], told["doubled"], told["different"]) == ("0", "0", "0")
+    assert told["digests"] == "equal: yes"
+    assert told["journals"] == "verified: yes"
+    assert int(told["acknowledged"].replace(",", "")) > 0
+
+
+def test_a_takeover_that_is_not_good_fails_the_demo(monkeypatch):
+    from rich.table import Table
+
+    from tools import demo_failover
+
+    monkeypatch.setattr(demo_failover, "fail_over", lambda *_: (False, Table()))
+    assert CliRunner().invoke(app, ["demo", "--commands", "1000"]).exit_code == 1

@@ -16,6 +16,7 @@ from journal.memory import MemoryJournal
 from replicas.client_ledger import Ledger
 from replicas.replay import start
 from replicas.sequencer import Sequencer
+from tests.conftest import seed
 from tests.nodes.fake_server import NOW, VENUE, enter
 from tools.drill_checks import (
     Auditor,
@@ -279,7 +280,7 @@ def test_a_drill_stops_counting_notes_but_not_findings():
 # ---- the whole
 
 
-@pytest.mark.night
+@pytest.mark.both
 def test_a_drill_with_real_processes_finds_nothing(tmp_path):
     from tools.drill_load import venue
     from tools.drill_run import run
@@ -288,8 +289,9 @@ def test_a_drill_with_real_processes_finds_nothing(tmp_path):
     (tmp_path / "venue.toml").write_text(venue(2))
     make_venue(tmp_path / "a", tmp_path / "venue.toml", None)
     said = []
-    result = run(tmp_path, 6, 11, 2, said.append)
-    assert result.good(), json.dumps(result.notes, indent=1)
-    assert (result.rounds, len(said)) == (6, 6)
-    assert result.takeovers > 0
+    deck = ("kill the primary", "stop the primary", "kill the standby in recovery")
+    result = run(tmp_path, len(deck), seed(), 2, said.append, deck)
+    assert result.good(), f"seed {seed()}: {json.dumps(result.notes, indent=1)}"
+    assert (result.rounds, len(said)) == (len(deck), len(deck))
+    assert result.takeovers >= len(deck)
     assert result.acknowledged > 0
