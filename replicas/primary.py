@@ -78,6 +78,7 @@ class Primary:
         self._scheduled = False
         self._advanced = False
         self._batches = 0
+        self._days = sequencer.machine.engine.days
         self._free = 2**62
         self._timer: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] | None = None
@@ -169,7 +170,7 @@ class Primary:
         if rows:
             self._publish(self.sequencer.submit(rows, self.clock.now()))
             self.counts.batch(len(rows) // ROW_SIZE, time.perf_counter() - started)
-            self._roll_if_large()
+            self._roll_if_due()
 
     def _publish(self, events: bytes) -> None:
         self.lead.check()
@@ -200,6 +201,7 @@ class Primary:
         try:
             events = self.sequencer.submit(rows, self.clock.now())
             self._publish(events)
+            self._roll_if_due()
         except Exception as error:
             self._fail(error)
             raise
@@ -249,10 +251,15 @@ class Primary:
                 self.children.look(self.engine.sequence, alone=self._doorbell.followers <= self.children.followers)
             await asyncio.sleep(TICK_SECONDS)
 
-    def _roll_if_large(self) -> None:
+    def _roll_if_due(self) -> None:
+        """End the segment with the trading day, once its end has reached every account, or when it has become large."""
         self._batches += 1
-        if self._batches % _ROLL_LOOK == 0 and self.directory.used_bytes() > self.config.node.segment_bytes:
+        large = self._batches % _ROLL_LOOK == 0 and self.directory.used_bytes() > self.config.node.segment_bytes
+        over = self.engine.days != self._days and not self.engine.todos
+        if large or over:
+            self._days = self.engine.days
             self.sequencer.roll()
+            self.lead.tell(self.directory.head())
             self._doorbell.ring()
 
     def status(self) -> dict[str, Any]:

@@ -24,6 +24,10 @@ def drill(
         typer.Option("--dir", metavar="DIR", help="Keep journals and logs in this new directory, whatever comes."),
     ] = None,
     clients: Annotated[int, typer.Option(min=1, max=64, help="Sessions that trade, each as fast as it can.")] = 4,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FAULT", help="This fault alone, as the report names it; may be repeated."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a primary and a standby as real processes, and let faults come while clients trade.
@@ -39,11 +43,16 @@ def drill(
     from tempfile import mkdtemp
 
     from tools.drill_load import venue
+    from tools.drill_nodes import DECK, FAULTS
     from tools.drill_run import run
+    from tools.failures import Misuse
     from tools.make_venue import make_venue
     from tools.output import print_json
     from tools.whole import refuse_full
 
+    for fault in only or ():
+        if fault not in FAULTS:
+            raise Misuse(f"--only {fault!r}: the faults are {', '.join(FAULTS)}")
     seed = randbelow(2**32) if seed is None else seed
     if directory is not None:
         refuse_full(directory)
@@ -53,7 +62,7 @@ def drill(
     file = folder / "venue.toml"
     file.write_text(venue(clients))
     make_venue(folder / "a", file, None)
-    result = run(folder, rounds, seed, clients, lambda line: print(line, file=sys.stderr))
+    result = run(folder, rounds, seed, clients, lambda line: print(line, file=sys.stderr), only or DECK)
     if as_json:
         import msgspec
 

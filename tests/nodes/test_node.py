@@ -4,13 +4,15 @@ import asyncio
 import signal
 
 import pytest
+from typer.testing import CliRunner
 
 from core.kinds import Side
 from journal.directory import JournalDirectory
 from journal.verify import verify
 from replicas.client import Client
 from tests.nodes.processes import nodes
-from tests.nodes.served import PASSWORD, order, venue
+from tests.nodes.served import OPERATOR, PASSWORD, order, venue
+from tools.main import app
 
 
 @pytest.fixture
@@ -131,3 +133,39 @@ def test_two_nodes_never_lead_at_the_same_time(pair):
     assert second.ended() == 1
     assert "lease" in second.said()
     assert primary.process.poll() is None
+
+
+def test_a_standby_begins_with_a_restored_backup(pair, tmp_path):
+    """A backup is taken beside the writer; what is restored from it is a standby that lacks only what came since."""
+    start, primary, _ = pair
+
+    async def run(numbers):
+        client = both(primary.address)
+        await client.connect()
+        await trade(client, numbers)
+        await client.close()
+
+    asyncio.run(asyncio.wait_for(run(range(1, 15)), 60))
+    for arguments in (["backup", primary.data, tmp_path / "copy"], ["restore", tmp_path / "copy", tmp_path / "c"]):
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert result.exit_code == 0, result.output
+    asyncio.run(asyncio.wait_for(run(range(15, 30)), 60))
+    restored = start(tmp_path / "c", "standby", "--follow", str(primary.data)).until("standby of")
+    restored.wait(lambda: caught_up(restored, primary.data), "it never caught up")
+    assert restored.stop() == 0
+    assert verify(restored.data).good
+
+
+def test_a_trading_day_ends_with_its_segment_and_the_standby_follows(pair):
+    _, primary, standby = pair
+    ended = CliRunner().invoke(
+        app, ["admin", str(primary.data), "end-of-day", "20260302", "--operator", str(OPERATOR), "--reason", "close"]
+    )
+    assert ended.exit_code == 0, ended.output
+    standby.wait(lambda: caught_up(standby, primary.data), "it never caught up")
+    for node in (primary, standby):
+        directory = JournalDirectory(node.data)
+        assert len(directory.segments()) == 2
+        directory.close()
+    primary.signal(signal.SIGKILL)
+    standby.until("primary at")
