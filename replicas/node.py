@@ -23,6 +23,7 @@ from replicas.limits import NodeConfig
 from replicas.listening import listen
 from replicas.opening import resume
 from replicas.primary import TICK_SECONDS, Primary, newest_snapshot
+from replicas.replay import Watch
 from replicas.sequencer import Sequencer
 from replicas.standby import Standby
 
@@ -50,8 +51,11 @@ class Place(NamedTuple):
         return {"directory": self.data, "address": self.address(), "admin": str(self.data.resolve() / SOCKET)}
 
 
-async def serve(place: Place, ready: Callable[[str], None] = log.info) -> None:
-    """Lead the venue of a directory until a signal ends that cleanly. JournalError: why it cannot lead, or lead on."""
+async def serve(place: Place, ready: Callable[[str], None] = log.info, watch: Watch | None = None) -> None:
+    """Lead the venue of a directory until a signal ends that cleanly. JournalError: why it cannot lead, or lead on.
+
+    `watch` is told how far the recovery has come, from a thread that ends with it.
+    """
     stopping = _signals()
     reader = JournalDirectory(place.data)
     try:
@@ -61,7 +65,7 @@ async def serve(place: Place, ready: Callable[[str], None] = log.info) -> None:
         head = reader.head()
     finally:
         reader.close()
-    opening = asyncio.create_task(asyncio.to_thread(resume, place.data))
+    opening = asyncio.create_task(asyncio.to_thread(resume, place.data, watch))
     while not opening.done():
         # A long start is not a hang, and the standby must not take it for one.
         lead.tell(head)

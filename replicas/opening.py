@@ -13,7 +13,7 @@ from journal.event_store import EventStore
 from journal.journal import RollingJournal
 from replicas.attempts import ATTEMPTS, Attempts, Narrowing
 from replicas.errors import EventsDiffer
-from replicas.replay import is_quarantine, quarantines, recover, replay, start
+from replicas.replay import Watch, is_quarantine, quarantines, recover, replay, start
 from replicas.sequencer import Sequencer
 
 
@@ -25,7 +25,7 @@ def create(path: Path) -> tuple[JournalDirectory, Sequencer]:
     return directory, Sequencer(directory, machine, events=events, snapshots_folder=directory.snapshots)
 
 
-def resume(path: Path) -> tuple[JournalDirectory, Sequencer]:
+def resume(path: Path, watch: Watch | None = None) -> tuple[JournalDirectory, Sequencer]:
     """The venue as its journal says, ready to go on. NotAJournal, Locked, Damaged, EventsDiffer, DiskError.
 
     A row of the last batch that killed two earlier starts is quarantined by this one, unless its events are stored.
@@ -34,7 +34,7 @@ def resume(path: Path) -> tuple[JournalDirectory, Sequencer]:
     sequencer = None
     try:
         attempts = Attempts(path / ATTEMPTS, applied=_stored(directory.events))
-        sequencer = take_over(directory, directory.snapshots, attempts)
+        sequencer = take_over(directory, directory.snapshots, attempts, watch)
         sequencer.events = mend_events(directory)
         sequencer.roll_if_upgraded()
     except BaseException:
@@ -57,7 +57,12 @@ def _stored(path: Path) -> int:
         store.close()
 
 
-def take_over(journal: RollingJournal, folder: Path | None = None, attempts: Attempts | None = None) -> Sequencer:
+def take_over(
+    journal: RollingJournal,
+    folder: Path | None = None,
+    attempts: Attempts | None = None,
+    watch: Watch | None = None,
+) -> Sequencer:
     """The writer of a journal that another one left: whatever it committed is applied, or quarantined if it cannot be.
 
     A writer that died between a batch and the quarantine of one of its rows leaves the batch at the end.
@@ -70,7 +75,7 @@ def take_over(journal: RollingJournal, folder: Path | None = None, attempts: Att
         return Sequencer(journal, machine, snapshots_folder=folder)
     values = tail(journal)
     before = read_header(values[0]).first - 1
-    sequencer = Sequencer(journal, recover(journal, folder, upto=before), snapshots_folder=folder)
+    sequencer = Sequencer(journal, recover(journal, folder, upto=before, watch=watch), snapshots_folder=folder)
     finish(sequencer, values, attempts)
     compare_closing(journal, sequencer.machine)
     return sequencer

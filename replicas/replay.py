@@ -1,6 +1,6 @@
 """Rebuilding a venue from its journal: verified batch by batch, and one batch read ahead for quarantines."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,11 +29,18 @@ class Applied(NamedTuple):
     events: bytes
 
 
-def recover(journal: Journal, folder: Path | None = None, *, upto: int = SUM_MAX) -> Machine:
+Watch = Callable[[int, int], None]
+"""Told how far a recovery has come: the row it is at, and the row that it goes up to."""
+
+
+def recover(
+    journal: Journal, folder: Path | None = None, *, upto: int = SUM_MAX, watch: Watch | None = None
+) -> Machine:
     """The venue after row `upto`, or after the last row: from the newest sound snapshot, or the segment's own state."""
     machine = start(journal, folder, upto=upto)
-    for _ in replay(journal, machine, to=upto):
-        pass
+    for applied in replay(journal, machine, to=upto):
+        if watch is not None:
+            watch(applied.header.last, min(upto, journal.head().sequence))
     return machine
 
 

@@ -1,7 +1,8 @@
 """`lockstep serve` and `lockstep standby`: the two roles of a node."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,7 +46,8 @@ def serve(
     from replicas import node
 
     place = _place(data, listen, unix, market_data, config, hang, insecure=insecure)
-    _run(lambda: node.serve(place, _say))
+    with _recovering() as watch:
+        _run(lambda: node.serve(place, _say, watch))
 
 
 def standby(
@@ -108,6 +110,31 @@ def _run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
             runner.run(work())
     except (JournalError, OSError) as error:
         raise Failure(" ".join(str(error).split())) from None
+
+
+@contextmanager
+def _recovering() -> Iterator[Callable[[int, int], None]]:
+    """A bar for a long start, on a terminal; it goes when the start is over."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("recovering"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    tasks: list[TaskID] = []
+
+    def watch(row: int, last: int) -> None:
+        if not tasks:
+            progress.start()
+            tasks.append(progress.add_task("recovering", total=last))
+        progress.update(tasks[0], completed=row, total=last)
+        if row >= last:
+            progress.stop()
+
+    try:
+        yield watch
+    finally:
+        progress.stop()
 
 
 def _loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

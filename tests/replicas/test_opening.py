@@ -147,3 +147,26 @@ def test_snapshots_change_nothing_but_the_time_to_start(tmp_path: Path) -> None:
         directory.close()
         for path in (tmp_path / "v" / "snapshots").iterdir():
             path.unlink()
+
+
+def test_a_recovery_tells_how_far_it_has_come(tmp_path: Path) -> None:
+    """Row by row of the batches that are applied again, and up to which row it goes."""
+    session(tmp_path / "v")
+    for path in (tmp_path / "v" / "snapshots").iterdir():
+        path.unlink()
+    told: list[tuple[int, int]] = []
+    directory, sequencer = resume(tmp_path / "v", lambda row, last: told.append((row, last)))
+    assert sequencer.events is not None
+    sequencer.events.close()
+    directory.close()
+    assert [row for row, _ in told] == sorted({row for row, _ in told})
+    assert {last for _, last in told} == {told[-1][0]}
+    assert 0 < told[-1][0] <= directory_head(tmp_path / "v")
+
+
+def directory_head(path: Path) -> int:
+    """The last row of a journal."""
+    directory = JournalDirectory(path)
+    head = directory.head().sequence
+    directory.close()
+    return head
