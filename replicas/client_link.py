@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import time
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from replicas.errors import FormError
 from replicas.soup import CLIENT_HEARTBEAT, FROM_SERVER, Packets
@@ -56,8 +56,8 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Log in at once."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are not asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         self.write(self._login)
         self._login = b""
         self._watch()

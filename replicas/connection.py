@@ -6,14 +6,14 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Final, cast
 
 from core.codes import CommandKind
-from core.wire import EVENT_PACKET, MESSAGE_PACKET, MESSAGE_SIZE, sendable, take
-from journal.errors import JournalError
+from core.wire import EVENT_PACKET, MESSAGE_PACKET, MESSAGE_SIZE, UNSEQUENCED, sendable, take
+from journal.errors import CorruptEvents, JournalError
 from replicas import soup
 from replicas.errors import FormError
 from replicas.limits import TokenBucket
 from replicas.passwords import PasswordError
 from replicas.soup import FormReason, Notice, NoticeKind, PacketType
-from replicas.told import KEPT, older, sequenced
+from replicas.told import KEPT, older, outbound, unsequenced
 
 if TYPE_CHECKING:
     from replicas.gateway import Desk, Gateway
@@ -24,6 +24,8 @@ _BUFFER_MAX: Final = 2**20
 _CANCELS: Final = (CommandKind.REDUCE_ORDER, CommandKind.CANCEL_ORDER, CommandKind.MASS_CANCEL)
 _HEARTBEAT_NS: Final = 10**9
 _PAUSE_SECONDS: Final = 0.01
+_AT_ONCE: Final = 512
+"""Packets of one write to a client that catches up."""
 
 
 class Connection(asyncio.Protocol):
@@ -40,6 +42,9 @@ class Connection(asyncio.Protocol):
         # The next outbound number to send, and whether all before it have been sent, so that news follow directly.
         self._next = 0
         self._live = False
+        # Nothing is read: over its rate, or until it has gone after its last word.
+        self._paused = False
+        self._ending = 0
         self._writable = asyncio.Event()
         self._writable.set()
         self._made = self._heard = self._sent = time.monotonic_ns()
@@ -76,8 +81,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what can be taken."""
         self._heard = time.monotonic_ns()
+        if self._ending:
+            return
         self._buffer = self._buffer + data if self._buffer else data
-        if self._asking is None:
+        if self._asking is None and not self._paused:
             self._read()
 
     # ---- reading
@@ -86,7 +93,7 @@ class Connection(asyncio.Protocol):
         """Go through the packets that are whole, as long as none of them has to wait for an answer."""
         data, at = self._buffer, 0
         try:
-            while self._transport is not None and self._asking is None:
+            while self._open() and self._asking is None and not self._paused:
                 at = self._take(data, at)
                 end = soup.next_packet(data, at, soup.PACKET_MAX, soup.FROM_CLIENT)
                 if end == 0:
@@ -117,15 +124,25 @@ class Connection(asyncio.Protocol):
         return at + count * MESSAGE_PACKET
 
     def _wait(self, owed: int) -> None:
+        """Read on once so many messages are paid for."""
+        self._paused = True
         if self._transport is not None:
             self._transport.pause_reading()
             asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._go_on, owed)
 
     def _go_on(self, owed: int) -> None:
+        if not self._open() or self._transport is None:
+            return
         if not self._bucket.take(time.monotonic_ns(), owed):
             self._wait(owed)
-        elif self._transport is not None:
-            self._transport.resume_reading()
+            return
+        self._paused = False
+        self._transport.resume_reading()
+        if self._asking is None:
+            self._read()
+
+    def _open(self) -> bool:
+        return self._transport is not None and not self._ending
 
     def _packet(self, kind: int, payload: bytes) -> None:
         """One packet that is no message in order."""
@@ -143,6 +160,8 @@ class Connection(asyncio.Protocol):
         if len(payload) != MESSAGE_SIZE:
             self._refuse(0, FormReason.MALFORMED_LENGTH)
             return
+        if not self._bucket.take(self._heard):
+            self._wait(1)
         kind, session, inbound = (int.from_bytes(payload[n : n + 8], "little", signed=True) for n in (0, 8, 16))
         node = self._gateway.node
         if session != desk.number:
@@ -153,7 +172,7 @@ class Connection(asyncio.Protocol):
             node.counts.form("gap")
             self.write(Notice(NoticeKind.GAP, desk.expected).packet())
         elif inbound < desk.expected:
-            self._ask(self._repeat(desk, inbound, soup.wire_row(payload)))
+            self._repeated(desk, inbound, soup.wire_row(payload))
         elif kind in _CANCELS and not node.refuses_all():
             # A full node takes cancels first and last.
             node.pending.write(soup.wire_row(payload))
@@ -182,21 +201,52 @@ class Connection(asyncio.Protocol):
         if isinstance(error, PasswordError | JournalError):
             self.abort(type(error).__name__)
         elif error is not None:
+            self.abort("error")
             raise error
-        elif self._transport is not None:
+        elif self._open() and self._desk is not None and not self._live:
+            self._ask(self._catch_up(self._desk))
+        elif self._open() and self._transport is not None and not self._paused:
             self._transport.resume_reading()
             self._read()
 
+    def _repeated(self, desk: "Desk", inbound: int, row: bytes) -> None:
+        """Answer a repeated message: at once where its answer is at hand, otherwise nothing more is read until it is."""
+        node = self._gateway.node
+        node.counts.form("repeated")
+        session = node.engine.session(desk.number)
+        if session is not None and session.inbound >= inbound:
+            refused, first, last = self._gateway.again(session, inbound, row)
+            kept = refused or desk.told.between(first, last)
+            if kept is not None and len(kept) <= _AT_ONCE * EVENT_PACKET:
+                self.write(refused or unsequenced(kept))
+                return
+        self._ask(self._repeat(desk, inbound, row))
+
     async def _repeat(self, desk: "Desk", inbound: int, row: bytes) -> None:
-        """Answer a repeated message once everything before it is answered."""
+        """Once everything before it is answered, the rows of its first answer, from the event store."""
         node = self._gateway.node
         while (session := node.engine.session(desk.number)) is not None and session.inbound < inbound:
             await node.next_batch()
-        node.counts.form("repeated")
-        self.write(await self._gateway.again(desk, inbound, row))
+        if session is None:
+            return
+        refused, first, last = self._gateway.again(session, inbound, row)
+        if refused:
+            self.write(refused)
+            return
+        async for packets in older(node.events, desk.number, desk.told, first, last, UNSEQUENCED):
+            if outbound(packets) != first:
+                break
+            first += len(packets) // EVENT_PACKET
+            self.write(packets)
+            await self._writable.wait()
+        if first <= last:
+            # A standby that joined late has not what was told before.
+            self.write(Notice(NoticeKind.REFUSED, inbound, FormReason.INBOUND_TOO_OLD).packet())
 
     async def _log_in(self, login: soup.Login) -> None:
         found = await self._gateway.log_in(login, self.address, self._heard)
+        if not self._open():
+            return
         if isinstance(found, soup.Refusal):
             self.write(soup.rejected(found))
             self._close("login")
@@ -204,20 +254,19 @@ class Connection(asyncio.Protocol):
         if found.connection is not None:
             found.connection.end()
         found.connection, self._desk = self, found
-        head = self._gateway.node.head()
         self._next = login.sequence or found.told.next
         self.write(
             soup.accepted(soup.VENUE, self._next)
             + Notice(NoticeKind.NEXT, found.expected, found.told.next).packet()
-            + Notice(NoticeKind.HEAD, head.epoch, head.sequence, head.hash).packet()
+            + self._gateway.head()
         )
         await self._catch_up(found)
 
     async def _catch_up(self, desk: "Desk") -> None:
         """Send what the session was told from `_next` on; news follow directly once nothing is missing."""
-        told = desk.told
+        told, began = desk.told, self._next
         while self._next < told.next:
-            last = min(told.next, self._next + 512) - 1
+            last = min(told.next, self._next + _AT_ONCE) - 1
             packets = told.between(self._next, last)
             if packets is None:
                 await self._catch_up_from_store(desk, told.first - 1)
@@ -225,33 +274,44 @@ class Connection(asyncio.Protocol):
                 self.write(packets)
                 self._next = last + 1
             await self._writable.wait()
+        if self._next > began:
+            self.write(self._gateway.head())
         self._live = True
 
     async def _catch_up_from_store(self, desk: "Desk", last: int) -> None:
         near = bytearray()
         async for packets in older(self._gateway.node.events, desk.number, desk.told, self._next, last):
+            if outbound(packets) != self._next:
+                break
             self.write(packets)
             self._next += len(packets) // EVENT_PACKET
             # The last of them are the answers to what is repeated next.
             near += packets
             del near[: -KEPT * EVENT_PACKET]
             await self._writable.wait()
+        if self._next <= last:
+            raise CorruptEvents(f"session {desk.number}", f"outbound number {self._next} is not in the event store")
         desk.told.prepend(bytes(near))
 
     # ---- writing
 
     def tell(self, packets: bytes, following: int, notice: bytes) -> None:
         """News: packets up to the outbound number before `following`. A connection that catches up finds them later."""
-        if self._live:
-            self._next = following
-            self.write(packets + notice)
-        elif len(sequenced(packets)) < len(packets):
-            self._gateway.node.counts.form("unsequenced_while_catching_up")
+        if not self._live:
+            return
+        if len(packets) > self._gateway.node.limits.outbound_bytes // 4:
+            # Too much for one write: sent in parts, as fast as the client reads.
+            self._live = False
+            if self._asking is None and self._desk is not None:
+                self._ask(self._catch_up(self._desk))
+            return
+        self._next = following
+        self.write(packets + notice)
 
     def write(self, data: bytes) -> None:
         """Send; a client that reads too slowly is dropped, and resumes by number."""
         transport = self._transport
-        if transport is None:
+        if transport is None or self._ending:
             return
         transport.write(data)
         self._sent = time.monotonic_ns()
@@ -261,8 +321,11 @@ class Connection(asyncio.Protocol):
     def sweep(self, now: int) -> None:
         """Heartbeat, or drop, as the time asks for; `now` is monotonic, in ns."""
         limits = self._gateway.node.limits
-        if self._desk is None:
-            if now - self._made > limits.unauthenticated_seconds * 1e9:
+        if self._ending:
+            if now - self._ending > limits.unauthenticated_seconds * 1e9:
+                self.abort("unread")
+        elif self._desk is None:
+            if self._asking is None and now - self._made > limits.unauthenticated_seconds * 1e9:
                 self.abort("unauthenticated")
         elif now - self._heard > limits.silent_seconds * 1e9:
             self.abort("silent")
@@ -271,14 +334,16 @@ class Connection(asyncio.Protocol):
 
     def end(self) -> None:
         """End of session: a logout, a newer login, or a node that stops."""
-        self.write(soup.END_OF_SESSION)
-        self._close("ended")
+        if self._open():
+            self.write(soup.END_OF_SESSION)
+            self._close("ended")
 
     def _close(self, cause: str) -> None:
+        """Hang up once the last word has been sent; who does not read it is cut by `sweep`."""
         if self._transport is not None:
             self._gateway.node.counts.disconnect(cause)
+            self._ending = time.monotonic_ns()
             self._transport.close()
-            self._transport = None
 
     def abort(self, cause: str) -> None:
         """Cut the connection at once."""

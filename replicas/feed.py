@@ -16,6 +16,7 @@ from core.kinds import ROW_SIZE
 from journal.batch import GENESIS, BatchKind, read_header
 from journal.directory import JournalDirectory, segment_firsts
 from journal.errors import DiskError, Gap, NotAJournal
+from journal.event_store import Events, EventStore
 from journal.journal import Head, Journal
 from journal.state import seal_state
 
@@ -47,6 +48,9 @@ class Feed(Protocol):
 
         Locked if somebody writes there still.
         """
+
+    def events_before(self, first: int) -> Iterator[Events]:
+        """The events of rows before `first`, as far as the followed node keeps them; they cannot be made again here."""
 
     def close(self) -> None:
         """Give everything back; harmless when done twice."""
@@ -84,6 +88,11 @@ class MemoryFeed:
 
     def settle(self) -> None:
         """Whatever was committed is shown at once."""
+
+    def events_before(self, first: int) -> Iterator[Events]:
+        """None: a journal in memory keeps no events."""
+        del first
+        return iter(())
 
     def close(self) -> None:
         """Nothing is held."""
@@ -156,6 +165,17 @@ class DirectoryFeed:
                 self._directory = JournalDirectory(self._path, write=True)
             except (DiskError, OSError):
                 self._directory = JournalDirectory(self._path)
+
+    def events_before(self, first: int) -> Iterator[Events]:
+        """The events of rows before `first` in the node's event store. NotAJournal, CorruptEvents."""
+        store = EventStore(self._directory.events)
+        try:
+            for events in store.read():
+                if events.last >= first:
+                    return
+                yield events
+        finally:
+            store.close()
 
     def close(self) -> None:
         """Give the journal back; harmless when done twice."""

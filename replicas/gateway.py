@@ -21,7 +21,7 @@ from replicas.counts import Counts
 from replicas.limits import Limits
 from replicas.passwords import AddressLimiter, Checker
 from replicas.soup import FormReason, Notice, NoticeKind
-from replicas.told import Told, older, unsequenced
+from replicas.told import Told, older
 
 SWEEP_SECONDS: Final = 0.25
 _LOGIN_ROLES: Final = (Role.TRADER, Role.OPERATOR)
@@ -112,11 +112,19 @@ class Gateway:
             self.node.counts.login("refused")
             return soup.Refusal.NOT_AUTHORISED
         desk = self.desk(number)
-        if login.session not in ("", soup.VENUE) or login.sequence > desk.told.next:
+        known_there = login.session in ("", soup.VENUE) and login.sequence <= desk.told.next
+        if not known_there or not await self._at_hand(desk, login.sequence):
             self.node.counts.login("session")
             return soup.Refusal.SESSION_NOT_AVAILABLE
         self.node.counts.login("accepted")
         return desk
+
+    async def _at_hand(self, desk: Desk, number: int) -> bool:
+        """Whether the session can be told everything from this outbound number on: a late standby lacks what was before it."""
+        if number == 0 or number >= desk.told.first:
+            return True
+        found = older(self.node.events, desk.number, desk.told, number, number)
+        return bool([True async for _ in found])
 
     def desk(self, number: int) -> Desk:
         """The desk of a session that exists."""
@@ -142,20 +150,19 @@ class Gateway:
             if desk.connection is not None:
                 desk.connection.tell(packets, desk.told.next, notice)
 
-    async def again(self, desk: Desk, inbound: int, row: bytes) -> bytes:
-        """What a repeated message is answered with: the event rows of its first answer, or a notice."""
-        session = self.node.engine.session(desk.number)
-        if session is None or inbound < 1 or not session.remembers(inbound):
-            return _refused(inbound, FormReason.INBOUND_TOO_OLD)
+    def again(self, session: Session, inbound: int, row: bytes) -> tuple[bytes, int, int]:
+        """What a repeated message is answered with: a notice, or the outbound numbers of its first answer, both included."""
+        if inbound < 1 or not session.remembers(inbound):
+            return _refused(inbound, FormReason.INBOUND_TOO_OLD), 0, 0
         if session.content(inbound) != content_hash(row, 0):
-            return _refused(inbound, FormReason.INBOUND_CONFLICT)
+            return _refused(inbound, FormReason.INBOUND_CONFLICT), 0, 0
         first = session.first(inbound)
-        last = first + session.count(inbound) - 1
-        kept = desk.told.between(first, last)
-        if kept is None:
-            store = older(self.node.events, desk.number, desk.told, first, last)
-            kept = b"".join([part async for part in store])
-        return unsequenced(kept)
+        return b"", first, first + session.count(inbound) - 1
+
+    def head(self) -> bytes:
+        """The notice that tells the head of the journal."""
+        head = self.node.head()
+        return Notice(NoticeKind.HEAD, head.epoch, head.sequence, head.hash).packet()
 
     # ---- the passing of time
 

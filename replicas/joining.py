@@ -6,7 +6,7 @@ from typing import Final
 
 from journal.batch import name_of, read_header
 from journal.directory import EVENTS, SEGMENTS, SNAPSHOTS, JournalDirectory, segment_firsts
-from journal.errors import DiskError, Diverged, Exists, Gap, WrongSemantics
+from journal.errors import Damaged, DiskError, Diverged, Exists, Gap, NotAJournal, NotInOrder, WrongSemantics
 from journal.event_store import EventStore
 from journal.files import WriterLock, make_directory, move_durably, sync_directory
 from journal.journal import Head
@@ -38,6 +38,7 @@ def adopt(directory: Path, feed: Feed, *, semantics: int) -> None:
             shutil.rmtree(building, ignore_errors=True)
             # Derived from another journal, if they are there at all; snapshots name the batch that they belong to.
             EventStore.remove(directory / EVENTS)
+            _copy_events(directory / EVENTS, feed, header.first)
             JournalDirectory.adopt(building, values).close()
             if (directory / SEGMENTS).is_dir():
                 (directory / SEGMENTS).rmdir()
@@ -50,6 +51,20 @@ def adopt(directory: Path, feed: Feed, *, semantics: int) -> None:
             lock.release()
     except OSError as error:
         raise DiskError(f"{directory}: {error}") from error
+
+
+def _copy_events(path: Path, feed: Feed, first: int) -> None:
+    """Keep what was told before this journal begins, for sessions that ask for it after a failover; nothing if some lacks."""
+    store = EventStore(path, write=True)
+    try:
+        for events in feed.events_before(first):
+            store.append(events.first, events.last, events.rows)
+        if store.head() != first - 1:
+            store.clear()
+    except (Damaged, NotAJournal, NotInOrder):
+        store.clear()
+    finally:
+        store.close()
 
 
 def rejoin(directory: Path, feed: Feed) -> Path | None:

@@ -2,12 +2,16 @@
 
 import asyncio
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final
 
 from replicas.limits import Listen, host_and_port
+
+_UNIX_MAX: Final = 107
 
 
 class Exposed(ValueError):
@@ -15,9 +19,9 @@ class Exposed(ValueError):
 
 
 async def listen(
-    factory: Callable[[], asyncio.Protocol], where: Listen, *, insecure: bool = False
+    factory: Callable[[], asyncio.Protocol], where: Listen, *, insecure: bool = False, handshake: float = 2.0
 ) -> list[asyncio.AbstractServer]:
-    """Serve at every place that is named. Exposed, ssl.SSLError, OSError; nothing is served then."""
+    """Serve at every place that is named; a TLS handshake may take `handshake` seconds. Exposed, OSError (ssl.SSLError too)."""
     if where.tcp:
         refuse_exposed(where.tcp, tls=bool(where.tls_key), insecure=insecure)
     loop = asyncio.get_running_loop()
@@ -25,7 +29,7 @@ async def listen(
     try:
         if where.tcp:
             host, port = host_and_port(where.tcp)
-            servers.append(await loop.create_server(factory, host or None, port, ssl=_tls(where)))
+            servers.append(await loop.create_server(factory, host or None, port, **_tls(where, handshake)))
         if where.unix:
             servers.append(await loop.create_unix_server(factory, sock=_unix(Path(where.unix))))
     except BaseException:
@@ -65,9 +69,21 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _tls(where: Listen) -> ssl.SSLContext | None:
-    if not where.tls_key:
-        return None
+def check(where: Listen) -> None:
+    """What can be known before a node leads or follows: keys that cannot be read, places that cannot be. OSError."""
+    if where.tls_key:
+        _context(where)
+    if where.unix and not Path(where.unix).parent.is_dir():
+        raise FileNotFoundError(f"{where.unix}: no such directory")
+    if len(os.fsencode(where.unix)) > _UNIX_MAX:
+        raise OSError(f"{where.unix}: a socket's path has at most {_UNIX_MAX} bytes")
+
+
+def _tls(where: Listen, handshake: float) -> dict[str, Any]:
+    return {"ssl": _context(where), "ssl_handshake_timeout": handshake} if where.tls_key else {}
+
+
+def _context(where: Listen) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_cert_chain(where.tls_certificate, where.tls_key)

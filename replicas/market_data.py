@@ -1,4 +1,6 @@
-"""The market data process of a node: follows its event store and serves MARKET_DATA logins (docs/market-data.md).
+"""The market data process of a node: follows its event store and serves those who only read (docs/market-data.md).
+
+MARKET_DATA logins get an instrument's market data, DROP_COPY logins the drop copy of their firm.
 
     python -m replicas.market_data DIR --listen HOST:PORT
 
@@ -11,7 +13,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
@@ -23,6 +25,7 @@ from replicas.limits import MIB, Limits, host_and_port
 from replicas.market_feed import MarketFeed
 from replicas.market_reader import Reader
 from replicas.market_rows import sequenced_rows
+from replicas.market_series import Series
 from replicas.passwords import AddressLimiter, Checker
 from replicas.soup import Refusal
 
@@ -42,7 +45,7 @@ RECONNECT_SECONDS: Final = 1.0
 
 
 class MarketDataServer:
-    """Tells every logged in reader its instrument's rows. One thread: a step and its telling are not interrupted."""
+    """Tells every logged in reader the rows of its series. One thread: a step and its telling are not interrupted."""
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class MarketDataServer:
         self._poll = poll
         self._logins = AddressLimiter(self.limits.logins_per_minute)
         self._readers: set[Reader] = set()
-        self._attached: dict[int, dict[int, Reader]] = {}
+        self._attached: dict[Series, dict[int, Reader]] = {}
         self._rung = asyncio.Event()
         self._listener: asyncio.Server | None = None
         self._broken: JournalError | None = None
@@ -88,10 +91,10 @@ class MarketDataServer:
             if told is None:
                 await self._wait()
                 continue
-            for instrument, rows in told.items():
-                readers = self._attached.get(instrument)
+            for series, rows in told.items():
+                readers = self._attached.get(series)
                 if readers:
-                    self._tell(list(readers.values()), rows)
+                    self._tell(list(readers.values()), series, rows)
             await asyncio.sleep(0)
 
     async def _wait(self) -> None:
@@ -115,8 +118,8 @@ class MarketDataServer:
                 while await reader.read(4096):
                     self._rung.set()
 
-    def _tell(self, readers: list[Reader], rows: list[bytes]) -> None:
-        packets = sequenced_rows(rows)
+    def _tell(self, readers: list[Reader], series: Series, rows: list[bytes]) -> None:
+        packets = sequenced_rows(rows) + series.notices()
         for reader in readers:
             reader.tell(packets, len(rows))
 
@@ -139,27 +142,25 @@ class MarketDataServer:
         self._readers.add(reader)
         return None
 
-    async def refuse(self, login: soup.Login, address: str) -> Refusal | None:
-        """Why the login is rejected, or None. passwords.PasswordError if the password could not be checked."""
+    async def log_in(self, login: soup.Login, address: str) -> Series | Refusal:
+        """What the login reads, or why it is rejected. passwords.PasswordError if the password could not be checked."""
         if not self._logins.allow(address, int(asyncio.get_running_loop().time() * 1e9)):
             return Refusal.NOT_AUTHORISED
         number = login.number()
-        credential = self._feed.sessions.get(number)
+        granted = self._feed.sessions.get(number)
+        credential = granted.credential if granted is not None else None
         right = await self._checker.check(login.password, *(credential or passwords.to_check(None)))
         # The password may have been changed while it was checked.
-        if not right or credential is None or self._feed.sessions.get(number) != credential:
+        if not right or granted is None or credential is None or self._feed.sessions.get(number) != granted:
             return Refusal.NOT_AUTHORISED
-        instrument = int(login.session) if login.session.isdecimal() else 0
-        book = self._feed.books.get(instrument)
-        if book is None or login.sequence > book.number + 1:
+        series = self._feed.wanted(granted, login.session)
+        if series is None or not series.holds(login.sequence):
             return Refusal.SESSION_NOT_AVAILABLE
-        if login.sequence and login.sequence < self._feed.oldest(instrument):
-            return Refusal.SESSION_NOT_AVAILABLE
-        return None
+        return series
 
-    def attach(self, reader: Reader, session: int) -> None:
-        """From now on the reader is told the live rows of its instrument; one of the same session there ends."""
-        readers = self._attached.setdefault(reader.instrument, {})
+    def attach(self, reader: Reader, series: Series, session: int) -> None:
+        """From now on the reader is told the live rows of the series; one of the same session there ends."""
+        readers = self._attached.setdefault(series, {})
         older = readers.get(session)
         readers[session] = reader
         if older is not None:
@@ -169,21 +170,9 @@ class MarketDataServer:
         """The connection is gone."""
         self.causes[cause] += 1
         self._readers.discard(reader)
-        readers = self._attached.get(reader.instrument, {})
+        readers = self._attached.get(reader.series, {}) if reader.series is not None else {}
         for session in [session for session, other in readers.items() if other is reader]:
             del readers[session]
-
-    def next_number(self, instrument: int) -> int:
-        """The market data number that comes next."""
-        return self._feed.books[instrument].number + 1
-
-    def rows_from(self, instrument: int, number: int) -> Iterator[list[bytes]]:
-        """As `MarketFeed.rows_from`."""
-        return self._feed.rows_from(instrument, number)
-
-    def snapshot(self, instrument: int) -> bytes:
-        """As `MarketFeed.snapshot`."""
-        return self._feed.snapshot(instrument)
 
     def broken(self, error: JournalError) -> None:
         """What the store holds is not what the engine wrote: `run` ends with this."""

@@ -1,4 +1,4 @@
-"""One client of market data: its login, the rows it missed, those that come, and the snapshots it asks for.
+"""One client of market data or a drop copy: its login, the rows it missed, those that come, the snapshots it asks for.
 
 What comes live is written at once, and a client that does not keep up with it is cut: it comes back and asks for what it
 missed. What it missed, and snapshots, are written as fast as it reads, a piece at a time.
@@ -12,12 +12,13 @@ from journal.errors import JournalError
 from replicas import soup
 from replicas.errors import FormError
 from replicas.limits import Limits
-from replicas.market_rows import is_snapshot_request, sequenced_rows
+from replicas.market_rows import sequenced_rows
+from replicas.market_series import Series
 from replicas.passwords import PasswordError
 from replicas.soup import PacketType
 
 PACKET_MAX: Final = 128
-"""Largest length of a client's packet, type included; a request for a snapshot takes 65."""
+"""Largest length of a client's packet, type included; a message takes 113."""
 BEHIND_LOGIN_MAX: Final = 64
 """Packets that a client may send behind its login, before that is answered."""
 PIECE: Final = 64 * 1024
@@ -34,30 +35,21 @@ class Server(Protocol):
     def admit(self, reader: "Reader") -> str | None:
         """Why one more connection is refused, or None."""
 
-    async def refuse(self, login: soup.Login, address: str) -> soup.Refusal | None:
-        """Why the login is rejected, or None; passwords.PasswordError where the password could not be checked."""
+    async def log_in(self, login: soup.Login, address: str) -> Series | soup.Refusal:
+        """What the login reads, or why it is rejected; passwords.PasswordError where the password could not be checked."""
 
-    def attach(self, reader: "Reader", session: int) -> None:
-        """From now on the reader is told the live rows of its instrument; one of the same session there ends."""
+    def attach(self, reader: "Reader", series: Series, session: int) -> None:
+        """From now on the reader is told the live rows of the series; one of the same session there ends."""
 
     def detach(self, reader: "Reader", cause: str) -> None:
         """The connection is gone."""
-
-    def next_number(self, instrument: int) -> int:
-        """The market data number that comes next."""
-
-    def rows_from(self, instrument: int, number: int) -> Iterator[list[bytes]]:
-        """As `MarketFeed.rows_from`."""
-
-    def snapshot(self, instrument: int) -> bytes:
-        """As `MarketFeed.snapshot`."""
 
     def broken(self, error: JournalError) -> None:
         """Nothing may be served any more."""
 
 
 class Reader(asyncio.Protocol):
-    """A connection. `instrument` is 0 until it is logged in; `next` is the market data number it gets next."""
+    """A connection. `series` is None until it is logged in; `next` is the number of the row that it gets next."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -67,6 +59,7 @@ class Reader(asyncio.Protocol):
         self._login: asyncio.Task[None] | None = None
         self._behind_login: list[tuple[int, bytes]] = []
         self._missed: Iterator[list[bytes]] | None = None
+        self._notices = b""
         self._snapshot = memoryview(b"")
         self._asked = False
         self._pumping = False
@@ -74,7 +67,7 @@ class Reader(asyncio.Protocol):
         self._begun = self._heard = self._sent = self._loop.time()
         self._cause = "closed by the client"
         self.address = ""
-        self.instrument = 0
+        self.series: Series | None = None
         self.next = 0
 
     # ---- what asyncio calls
@@ -122,7 +115,7 @@ class Reader(asyncio.Protocol):
     def _take(self, packet_type: int, payload: bytes) -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        if self._login is not None and not self.instrument:
+        if self._login is not None and self.series is None:
             self._behind_login.append((packet_type, payload))
             if len(self._behind_login) > BEHIND_LOGIN_MAX:
                 raise FormError("more behind a login than can wait for its answer")
@@ -133,30 +126,35 @@ class Reader(asyncio.Protocol):
         elif packet_type == PacketType.LOGOUT:
             self.end("logout")
         elif packet_type == PacketType.UNSEQUENCED:
-            if not self.instrument or not is_snapshot_request(payload):
-                raise FormError("not a request for a snapshot by a client that is logged in")
-            self._asked = True
-            self._pump_soon()
+            if self.series is None:
+                raise FormError("a message before a login")
+            self._answer(self.series.answer(payload))
 
     async def _log_in(self, login: soup.Login) -> None:
         try:
-            refusal = await self._server.refuse(login, self.address)
+            found = await self._server.log_in(login, self.address)
         except PasswordError:
             self.cut("passwords not checked")
             return
-        if refusal is not None:
-            self.end("rejected", soup.rejected(refusal))
-            return
-        if self._transport is None:
-            return
-        self.instrument = int(login.session)
-        self.next = login.sequence or self._server.next_number(self.instrument)
-        self._missed = self._server.rows_from(self.instrument, self.next)
-        self._send(soup.accepted(str(self.instrument), self.next))
-        self._server.attach(self, login.number())
+        if isinstance(found, soup.Refusal):
+            self.end("rejected", soup.rejected(found))
+        elif self._transport is not None:
+            try:
+                self._begin(found, login)
+            except JournalError as error:
+                self._damaged(error)
+            self._take_all(self._behind_login)
+            self._behind_login = []
+
+    def _begin(self, series: Series, login: soup.Login) -> None:
+        """Be told the rows of the series from the number on that the login wants."""
+        self._notices = series.notices()
+        self.series = series
+        self.next = login.sequence or series.last + 1
+        self._missed = series.rows_from(self.next)
+        self._send(soup.accepted(series.name, self.next) + self._notices)
+        self._server.attach(self, series, login.number())
         self._pump_soon()
-        self._take_all(self._behind_login)
-        self._behind_login = []
 
     # ---- what is sent
 
@@ -164,8 +162,19 @@ class Reader(asyncio.Protocol):
         """Send rows that have just come, unless the client still reads older ones: then these are read in their turn."""
         if self._missed is not None or self._transport is None:
             return
-        self._send(packets)
         self.next += count
+        self._send_now(packets)
+
+    def _answer(self, packets: bytes | None) -> None:
+        if packets is None:
+            self._asked = True
+            self._pump_soon()
+        else:
+            self._send_now(packets)
+
+    def _send_now(self, packets: bytes) -> None:
+        """Send what does not wait until the client has read; if too much has gathered, it is cut."""
+        self._send(packets)
         if self._transport is not None and self._transport.get_write_buffer_size() > self._server.limits.outbound_bytes:
             self.cut("slow")
 
@@ -182,28 +191,33 @@ class Reader(asyncio.Protocol):
         if self._snapshot:
             self._send(bytes(self._snapshot[:PIECE]))
             self._snapshot = self._snapshot[PIECE:]
-        elif self._asked:
+        elif self._asked and self.series is not None:
             self._asked = False
-            self._snapshot = memoryview(self._server.snapshot(self.instrument))
-        elif self._missed is not None:
-            self._send_missed(self._missed)
+            self._snapshot = memoryview(self.series.snapshot())
+        elif self._missed is not None and self.series is not None:
+            try:
+                self._send_missed(self._missed, self.series)
+            except JournalError as error:
+                self._damaged(error)
         else:
             return
         self._pump_soon()
 
-    def _send_missed(self, missed: Iterator[list[bytes]]) -> None:
-        try:
-            rows = next(missed, None)
-        except JournalError as error:
-            self._server.broken(error)
-            self.cut("damaged store")
-            return
-        if rows is None:
-            # Nothing has been taken since the last read, so what comes live follows directly.
-            self._missed = None
-        else:
+    def _send_missed(self, missed: Iterator[list[bytes]], series: Series) -> None:
+        rows = next(missed, None)
+        if rows is not None:
             self._send(sequenced_rows(rows))
             self.next += len(rows)
+            return
+        # Nothing has been taken since the last read, so what comes live follows directly.
+        self._missed = None
+        notices = series.notices()
+        if notices != self._notices:
+            self._send(notices)
+
+    def _damaged(self, error: JournalError) -> None:
+        self._server.broken(error)
+        self.cut("damaged store")
 
     def _send(self, data: bytes) -> None:
         if self._transport is not None and data and not self._transport.is_closing():
@@ -215,14 +229,14 @@ class Reader(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """Send a heartbeat if one is due; cut who does not log in, is silent or has stopped reading. Seconds of the loop."""
         limits = self._server.limits
-        if not self.instrument and now - self._begun > limits.unauthenticated_seconds:
+        if self.series is None and now - self._begun > limits.unauthenticated_seconds:
             self.cut("no login")
         elif now - self._heard > limits.silent_seconds:
             self.cut("silent")
         elif self._paused_at:
             if now - self._paused_at > limits.silent_seconds:
                 self.cut("slow")
-        elif self.instrument and now - self._sent >= HEARTBEAT:
+        elif self.series is not None and now - self._sent >= HEARTBEAT:
             self._send(soup.SERVER_HEARTBEAT)
 
     def end(self, cause: str, last: bytes = soup.END_OF_SESSION) -> None:

@@ -20,7 +20,7 @@ from replicas.joining import rejoin
 from replicas.lead import LeadHeld
 from replicas.lease import LEASE, LeaseFile, boot_time, hung, join, read, refuse_stale
 from replicas.limits import NodeConfig
-from replicas.listening import listen
+from replicas.listening import check, listen
 from replicas.opening import resume
 from replicas.primary import TICK_SECONDS, Primary, newest_snapshot
 from replicas.replay import Watch
@@ -56,6 +56,7 @@ async def serve(place: Place, ready: Callable[[str], None] = log.info, watch: Wa
 
     `watch` is told how far the recovery has come, from a thread that ends with it.
     """
+    check(place.config.listen)
     stopping = _signals()
     reader = JournalDirectory(place.data)
     try:
@@ -76,6 +77,7 @@ async def serve(place: Place, ready: Callable[[str], None] = log.info, watch: Wa
 
 async def follow(place: Place, followed: Path, ready: Callable[[str], None] = log.info) -> None:
     """Follow the venue's leader until a signal; lead when the lead is free. JournalError: why it stops."""
+    check(place.config.listen)
     stopping = _signals()
     place.data.mkdir(parents=True, exist_ok=True)
     following = _Following(place, followed)
@@ -215,7 +217,13 @@ async def _lead(
     servers = []
     try:
         await admin.start()
-        servers = await listen(primary.gateway.connection, place.config.listen, insecure=place.insecure)
+        limits = place.config.limits
+        servers = await listen(
+            primary.gateway.connection,
+            place.config.listen,
+            insecure=place.insecure,
+            handshake=limits.unauthenticated_seconds,
+        )
         ready(f"primary at {place.address()}, epoch {lead.epoch}, after row {directory.head().sequence}")
         await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
     finally:

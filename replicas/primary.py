@@ -10,16 +10,17 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from librt.strings import BytesWriter
 from prometheus_client import CollectorRegistry
 
 from core.engine import Engine
-from core.kinds import ROW_SIZE, Role
-from core.messages import AcceptClock, AdvanceTime, Command
+from core.kinds import ROW_SIZE, EventKind, Role
+from core.messages import AdvanceTime, Command
 from core.rows import to_row
+from core.stamp import first_of_kind
 from core.state import SEMANTICS
 from journal.directory import JournalDirectory
-from journal.errors import JournalError
 from journal.event_store import EventStore
 from journal.journal import Head
 from replicas.admin import NotTaken, told
@@ -37,6 +38,8 @@ from replicas.sequencer import Sequencer
 TICK_SECONDS: Final = 0.1
 """How often an idle primary shows that it lives, and looks at the disk."""
 _ADVANCE: Final = to_row(AdvanceTime())
+log = structlog.get_logger("primary")
+
 _ROLL_LOOK: Final = 256
 """Batches from one look at the segment's size to the next."""
 
@@ -75,6 +78,7 @@ class Primary:
         self.gateway = Gateway(self, self._checker)
         self._doorbell = Doorbell(directory.path / DOORBELL)
         self._answered = asyncio.Event()
+        self._stopped = False
         self._scheduled = False
         self._advanced = False
         self._batches = 0
@@ -118,6 +122,8 @@ class Primary:
     async def run(self) -> None:
         """Lead until `stop`; the journal is closed with a closing batch then. JournalError: what ended the lead."""
         self._ended = asyncio.get_running_loop().create_future()
+        if self._stopped:
+            self._ended.set_result(None)
         self.gateway.start()
         ticking = asyncio.create_task(self._tick())
         self._set_timer()
@@ -141,7 +147,8 @@ class Primary:
             self.lead.release()
 
     def stop(self) -> None:
-        """End the lead cleanly: what was taken is answered, nothing more is taken."""
+        """End the lead cleanly, also before `run`: what was taken is answered, nothing more is taken."""
+        self._stopped = True
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
 
@@ -158,6 +165,10 @@ class Primary:
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends the lead and reaches whoever runs us
             self._fail(error)
             return
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Come back at once if there is more to do, otherwise when the engine is due."""
         if self.pending_rows or self.engine.due() == 0:
             self.arrived()
         else:
@@ -177,6 +188,8 @@ class Primary:
         head = self.directory.head()
         self.lead.tell(head)
         self._doorbell.ring()
+        if self.clock.alarm is not None and first_of_kind(events, 0, EventKind.CLOCK_ACCEPTED) < len(events):
+            self.clock.accept()
         self.gateway.publish(events, head)
         self._answered.set()
         self._answered = asyncio.Event()
@@ -196,15 +209,16 @@ class Primary:
 
     def act(self, rows: bytes) -> bytes:
         """Make rows of an operator durable in a batch of their own, behind all that waits; returns their events."""
-        while self.pending_rows:
-            self._commit()
         try:
+            while self.pending_rows:
+                self._commit()
             events = self.sequencer.submit(rows, self.clock.now())
             self._publish(events)
             self._roll_if_due()
         except Exception as error:
             self._fail(error)
             raise
+        self._go_on()
         return events
 
     @property
@@ -223,10 +237,7 @@ class Primary:
         columns = {name: getattr(command, name) for name in command.__struct_fields__}
         row = to_row(type(command)(**columns | {"inbound": desk.expected}))
         desk.expected += 1
-        events = told(self.act(row))
-        if isinstance(command, AcceptClock) and not any("refused" in event for event in events):
-            self.clock.accept()
-        return events
+        return told(self.act(row))
 
     # ---- time and room
 
@@ -239,17 +250,21 @@ class Primary:
         self._timer = asyncio.get_running_loop().call_later(min(wait, 3600.0), self.arrived)
 
     async def _tick(self) -> None:
-        while True:
-            self._free = shutil.disk_usage(self.directory.path).free
-            try:
+        """Show that the node lives, and look after disk and children. Whatever ends this ends the lead."""
+        try:
+            while True:
                 self.lead.check()
-            except JournalError as error:
-                self._fail(error)
-                return
-            self.lead.tell(self.directory.head())
-            if self.children is not None:
-                self.children.look(self.engine.sequence, alone=self._doorbell.followers <= self.children.followers)
-            await asyncio.sleep(TICK_SECONDS)
+                self.lead.tell(self.directory.head())
+                try:
+                    self._free = shutil.disk_usage(self.directory.path).free
+                    if self.children is not None:
+                        alone = self._doorbell.followers <= self.children.followers
+                        self.children.look(self.engine.sequence, time.monotonic(), alone=alone)
+                except OSError as error:
+                    log.warning("neither disk nor children could be looked after", error=str(error))
+                await asyncio.sleep(TICK_SECONDS)
+        except Exception as error:  # noqa: BLE001 - it reaches whoever runs us
+            self._fail(error)
 
     def _roll_if_due(self) -> None:
         """End the segment with the trading day, once its end has reached every account, or when it has become large."""

@@ -165,7 +165,13 @@ class Sequencer:
         )
         self._ask()
         self.journal.append(value)
+        self._tell()
         return value
+
+    def _tell(self, *_: object) -> None:
+        """A sign of life between two long pieces of work."""
+        if self.lead is not None:
+            self.lead.tell(self.journal.head())
 
     def _ask(self) -> None:
         """Deposed unless this node is the writer."""
@@ -199,7 +205,7 @@ class Sequencer:
                 if named_row in named:
                     raise
                 row = self._name_the_row()
-                self.machine = recover(self.journal, self.snapshots_folder, upto=before)
+                self.machine = recover(self.journal, self.snapshots_folder, upto=before, watch=self._tell)
                 pending.append(self._commit(row, self._time))
                 named[named_row] = pending[-1][HEADER_SIZE : HEADER_SIZE + ROW_SIZE]
 

@@ -131,6 +131,11 @@ def unsequenced(packets: bytes) -> bytes:
     return bytes(again)
 
 
+def outbound(packets: bytes) -> int:
+    """Outbound number of the first packet."""
+    return _column(packets, 0, OUTBOUND)
+
+
 def _column(packets: bytes, at: int, column: int) -> int:
     begin = at + HEAD_SIZE + column
     return int.from_bytes(packets[begin : begin + 8], "little", signed=True)

@@ -7,11 +7,12 @@ from journal.directory import JournalDirectory
 from journal.errors import Diverged, Exists, Gap
 from journal.event_store import EventStore
 from journal.verify import verify
-from replicas.feed import MemoryFeed
+from replicas.feed import DirectoryFeed, MemoryFeed
 from replicas.joining import adopt, rejoin
-from replicas.opening import resume
+from replicas.opening import create, resume
 from replicas.replay import recover, replay, start
 from replicas.sequencer import Sequencer
+from replicas.standby import Standby
 from tests.nodes.standbys import LATER, Followed, filled, following, promoted, stored_events
 from tests.replicas.venue import NOW, define
 
@@ -99,3 +100,26 @@ def test_events_of_another_journal_are_not_kept(path):
     with promoted(path, journal) as (directory, ours):
         events = b"".join(applied.events for applied in replay(directory, start(directory)))
         assert stored_events(ours.events) == events
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_late_standby_has_what_was_told_before_it_joined(path, tmp_path, damaged):
+    """Its journal begins with the second segment, and its own engine cannot make the events of the first again."""
+    followed = tmp_path / "followed"
+    directory, sequencer = create(followed)
+    told = b"".join(sequencer.submit(define(n), NOW) for n in range(1, 9))
+    sequencer.roll()
+    told += sequencer.submit(define(9), NOW)
+    sequencer.events.close()
+    directory.close()
+    if damaged:
+        EventStore.remove(followed / "events")
+    feed = DirectoryFeed(followed)
+    standby = Standby(path, feed)
+    standby.step()
+    journal, ours = standby.promote(2, LATER)
+    assert len(journal.segments()) == 1
+    found = stored_events(ours.events)
+    ours.events.close()
+    journal.close()
+    assert found.startswith(told) != damaged

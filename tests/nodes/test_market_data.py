@@ -169,10 +169,10 @@ def test_a_feed_that_begins_in_the_middle_has_the_same_books_and_tells_the_same_
     for feed in feeds:
         feed.catch_up()
         assert feed.sessions == feeds[0].sessions
-        for instrument, book in feed.books.items():
-            first = feeds[0].books[instrument]
+        for instrument, series in feed.instruments.items():
+            book, first = series.book, feeds[0].instruments[instrument].book
             assert (orders(book), book.number, book.state) == (orders(first), first.number, first.state)
-            rows = [row for rows in feed.rows_from(instrument, 1) for row in rows]
+            rows = [row for rows in series.rows_from(1) for row in rows]
             assert rows == venue.told(instrument), f"seed {venue.seed}"
 
 
@@ -243,9 +243,9 @@ def test_of_a_quiet_instrument_no_more_is_read_than_is_wanted(venue):
         venue.submit(*[m.AdvanceTime()] * 1_000)
     venue.submit(m.SetTradingState(instrument=2, state=TradingState.OPEN))
     feed.catch_up()
-    read = list(feed.rows_from(2, venue.last(2)))
+    read = list(feed.instruments[2].rows_from(venue.last(2)))
     assert (len(read), read[-1]) == (1, [venue.told(2)[-1]])
-    assert list(feed.rows_from(2, venue.last(2) + 1)) == []
+    assert list(feed.instruments[2].rows_from(venue.last(2) + 1)) == []
 
 
 def test_a_state_from_within_a_batch_of_the_store_is_followed_by_the_rest_of_it(venue):
@@ -259,8 +259,8 @@ def test_a_state_from_within_a_batch_of_the_store_is_followed_by_the_rest_of_it(
     feed = MarketFeed(store, venue.directory)
     assert 1 < feed.sequence < stored[-1].last
     feed.catch_up()
-    for instrument, book in feed.books.items():
-        assert orders(book) == [
+    for instrument, series in feed.instruments.items():
+        assert orders(series.book) == [
             o for side in Side for o in engine_orders(venue.sequencer.machine.engine, instrument, side)
         ]
-        assert [row for rows in feed.rows_from(instrument, 1) for row in rows] == venue.told(instrument)
+        assert [row for rows in series.rows_from(1) for row in rows] == venue.told(instrument)

@@ -15,7 +15,8 @@ from core.kinds import TradingState
 from replicas import market_data
 from replicas.feed import DOORBELL, Doorbell
 from replicas.passwords import PasswordError
-from tests.nodes.market import PASSWORD, READER, Client, Venue, serving, until
+from tests.nodes.copies import FIRMS, Copy, copied_venue, copies
+from tests.nodes.market import PASSWORD, READER, Client, Venue, credential, serving, until
 from tests.pair import seeds
 
 HERE = Path(replicas.__file__).parent.parent
@@ -63,6 +64,31 @@ def test_it_follows_the_writer_and_checks_the_password(venue):
             asyncio.run(run())
         finally:
             process.kill()
+
+
+def test_drop_copies_are_served_by_the_same_process_at_the_same_address(tmp_path):
+    """Across the end of a segment, which is the writer's alone to see at once."""
+    venue = copied_venue(tmp_path, seeds(1)[0])
+    with subprocess.Popen(command(venue), stdout=subprocess.PIPE, text=True, cwd=HERE) as process:
+        try:
+            listening = port(process.stdout.readline())
+
+            async def run():
+                market = await Client.connect(listening, 1, 1)
+                client = await Copy.connect(listening, "", 1, FIRMS[1])
+                venue.sequencer.roll()
+                venue.trade(60)
+                venue.submit(m.Deposit(account=3, currency=1, amount=5), credential(FIRMS[1], b"changed"))
+                await until(lambda: client.heads and client.heads[-1] == venue.directory.head())
+                await until(lambda: market.next > venue.last(1))
+                assert (client.rows, market.rows) == (copies(venue, 1), venue.told(1)), f"seed {venue.seed}"
+                again = await Copy.connect(listening, "", 0, FIRMS[1], b"changed")
+                assert again.accepted == ("LOCKSTEP", client.next)
+
+            asyncio.run(run())
+        finally:
+            process.kill()
+            venue.close()
 
 
 PARENT = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); sys.stdin.read()"

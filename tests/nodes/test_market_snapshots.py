@@ -99,10 +99,11 @@ def test_a_snapshot_of_more_than_may_wait_is_sent_piece_by_piece(venue):
     async def run():
         async with serving(venue, outbound_bytes=64 * 1024) as server:
             client = await Client.connect(server.port, 1, 0)
-            server.feed.books[1], kept = book, server.feed.books[1]
+            series = server.feed.instruments[1]
+            series.book, kept = book, series.book
             client.ask()
             await until(lambda: client.ends)
-            server.feed.books[1] = kept
+            series.book = kept
             assert client.orders == orders(book)
             assert not client.closed
 
@@ -122,7 +123,9 @@ def test_a_snapshot_is_the_engines_book_at_every_number(venue):
         feed.catch_up()
         engine = venue.sequencer.machine.engine
         for instrument in INSTRUMENTS:
-            *held, end = [parse_snapshot(payload) for _, payload in soup.Packets().feed(feed.snapshot(instrument))]
+            *held, end = [
+                parse_snapshot(payload) for _, payload in soup.Packets().feed(feed.instruments[instrument].snapshot())
+            ]
             assert held == [order for side in Side for order in engine_orders(engine, instrument, side)], venue.seed
             terms = engine.instrument(instrument)
             assert end == (terms.market_data, len(held), terms.state, instrument), venue.seed
