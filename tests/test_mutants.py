@@ -1,23 +1,26 @@
-"""Each small fault of tests/mutants/mutants.toml makes the test that is named with it fail: the tests mean what they say.
+"""Each small fault of tests/mutants makes the test that is named with it fail: the tests mean what they say.
 
-All of them run at night; two chosen by LOCKSTEP_SEED run always.
+All of them run at night; a third, chosen by LOCKSTEP_SEED, runs always.
 """
 
+import compileall
+import hashlib
 import os
-import random
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
+from contextlib import contextmanager
+from py_compile import PycInvalidationMode
 
 import pytest
 
-from tests.paths import CHECKOUT, HERE
+from tests.conftest import seed
+from tests.paths import CHECKOUT, HERE, PACKAGES
 
-MUTANTS = tomllib.loads((HERE / "tests" / "mutants" / "mutants.toml").read_text())["mutant"]
-ALWAYS = 2
-SEED = int(os.environ.get("LOCKSTEP_SEED", "0"))
-CHOSEN = random.Random(SEED).sample(range(len(MUTANTS)), ALWAYS)
+FILES = sorted((HERE / "tests" / "mutants").glob("*.toml"))
+MUTANTS = [mutant for path in FILES for mutant in tomllib.loads(path.read_text())["mutant"]]
 SECONDS = 60
 
 
@@ -25,43 +28,67 @@ def name(mutant):
     return mutant["name"].replace(" ", "-")
 
 
+def chosen(mutant):
+    """Whether a mutant is in the third that the seed chooses."""
+    return hashlib.sha256(f"{seed()} {mutant['name']}".encode()).digest()[0] % 3 == 0
+
+
 def parameters():
     """Every mutant; those that are not chosen wait for the night."""
-    for at, mutant in enumerate(MUTANTS):
-        yield pytest.param(mutant, id=name(mutant), marks=[] if at in CHOSEN else pytest.mark.night)
+    for mutant in MUTANTS:
+        yield pytest.param(mutant, id=name(mutant), marks=[] if chosen(mutant) else pytest.mark.night)
 
 
 def run(folder, test):
     """Run one test in a tree of its own; what pytest returned and printed."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("LOCKSTEP_", "PYTEST_"))}
-    environment |= {"PYTHONPATH": str(folder), "LOCKSTEP_SEED": str(SEED), "LOCKSTEP_CHECKOUT": str(folder)}
+    environment |= {"PYTHONPATH": str(folder), "LOCKSTEP_SEED": str(seed()), "LOCKSTEP_CHECKOUT": str(folder)}
     command = [sys.executable, "-m", "pytest", test, "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
-    )
-    return done.returncode, done.stdout + done.stderr
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **output) as process:
+        try:
+            printed, _ = process.communicate(timeout=SECONDS)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            # The nodes that the test started go with it.
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, printed
 
 
-@pytest.fixture
-def tree(tmp_path):
-    """A copy of core, and of what the tests need beside it."""
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of all packages, and of what the tests need beside them; compiled once, for modules that no mutant changes."""
+    folder = tmp_path_factory.mktemp("tree")
     skip = shutil.ignore_patterns("__pycache__", "*.so")
-    for folder in ("core", "tools"):
-        shutil.copytree(CHECKOUT / folder, tmp_path / folder, ignore=skip)
-    for folder in ("tests", "docs"):
-        shutil.copytree(HERE / folder, tmp_path / folder, ignore=skip)
-    shutil.copy(HERE / "pyproject.toml", tmp_path)
-    return tmp_path
+    for package in PACKAGES:
+        shutil.copytree(CHECKOUT / package, folder / package, ignore=skip)
+    for other in ("tests", "docs", "examples"):
+        shutil.copytree(HERE / other, folder / other, ignore=skip)
+    shutil.copy(HERE / "pyproject.toml", folder)
+    # By its time and size alone, a source could be taken for the mutant that stood in its place a moment ago.
+    for package in PACKAGES:
+        compileall.compile_dir(folder / package, quiet=1, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+    return folder
+
+
+@contextmanager
+def broken(folder, mutant):
+    """Put a mutant into the tree, and its source back in the end."""
+    source = folder / mutant["file"]
+    text = source.read_text()
+    source.write_text(text.replace(mutant["old"], mutant["new"]))
+    try:
+        yield
+    finally:
+        source.write_text(text)
 
 
 @pytest.mark.parametrize("mutant", list(parameters()))
 def test_mutant_is_caught(mutant, tree):
-    """The test named with the fault fails on the faulty core within a minute."""
-    source = tree / mutant["file"]
-    text = source.read_text()
-    source.write_text(text.replace(mutant["old"], mutant["new"]))
-    code, output = run(tree, mutant["caught_by"])
-    print(f"LOCKSTEP_SEED={SEED}", output)
+    """The test named with the fault fails on the faulty sources within a minute."""
+    with broken(tree, mutant):
+        code, output = run(tree, mutant["caught_by"])
+    print(f"LOCKSTEP_SEED={seed()}", output)
     assert code == pytest.ExitCode.TESTS_FAILED, f"{mutant['breaks']}: nobody noticed\n{output}"
     assert "1 failed" in output
 
@@ -69,7 +96,7 @@ def test_mutant_is_caught(mutant, tree):
 @pytest.mark.night
 @pytest.mark.parametrize("test", sorted({mutant["caught_by"] for mutant in MUTANTS}))
 def test_what_catches_mutants_passes_without(test, tree):
-    """The same test passes on the core as it is."""
+    """The same test passes on the sources as they are."""
     code, output = run(tree, test)
     assert code == pytest.ExitCode.OK, output
 

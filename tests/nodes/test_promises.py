@@ -5,8 +5,13 @@ import asyncio
 import pytest
 
 from core.kinds import Side
+from core.rows import to_row
 from journal.errors import DiskError
-from replicas.lead import Deposed, MemoryLead
+from journal.journal import Head
+from replicas.lead import Deposed, MemoryLead, Superseded
+from replicas.lease import LEASE, LeaseFile
+from replicas.limits import NodeConfig
+from replicas.node import Place, serve
 from tests.nodes.served import order, serving, venue
 from tests.nodes.test_gateway import Raw
 from tests.replicas.venue import NOW, define, opened
@@ -51,12 +56,25 @@ def when_appended(served):
     served.primary.directory.append = losing
 
 
+def when_applied(served):
+    """Lose the lead between the last row and the answer."""
+    submit = served.primary.sequencer.submit
+
+    def losing(rows, now):
+        events = submit(rows, now)
+        served.lead.revoke()
+        return events
+
+    served.primary.sequencer.submit = losing
+
+
 def when_told(served):
-    """Lose the lead as it is told of the commit."""
-    tell, before = served.lead.tell, served.primary.head()
+    """Lose the lead as it is told of a batch that was applied."""
+    tell, sequencer = served.lead.tell, served.primary.sequencer
+    before = sequencer.machine.engine.sequence
 
     def losing(head):
-        if head != before:
+        if sequencer.machine.engine.sequence > before:
             served.lead.revoke()
         tell(head)
 
@@ -72,7 +90,7 @@ def failing(served):
     served.primary.directory.append = refuse
 
 
-@pytest.mark.parametrize("lose", [when_appended, when_told])
+@pytest.mark.parametrize("lose", [when_appended, when_applied, when_told])
 def test_no_answer_leaves_once_the_lead_is_lost(place, lose):
     """The batch is durable, and whoever leads next answers for it."""
     assert unanswered(place, lose, Deposed) == 1
@@ -95,3 +113,30 @@ def test_nothing_is_appended_once_the_lead_is_lost(act):
         acts[act]()
     assert journal.head() == head
     assert sequencer.machine.engine.sequence == 1
+
+
+def test_a_number_is_answered_again_for_the_same_message_alone(place):
+    async def run():
+        async with serving(place) as served:
+            client = served.client(1)
+            await client.connect()
+            await client.answer(client.send(order(1, 7, Side.BUY, 100)))
+            gateway, session = served.primary.gateway, served.primary.engine.session(1)
+            refused = [gateway.again(session, 1, to_row(order(1, 7, Side.BUY, price)))[0] for price in (100, 101)]
+            await client.close()
+            return [bool(notice) for notice in refused]
+
+    assert asyncio.run(asyncio.wait_for(run(), 60)) == [False, True]
+
+
+def test_a_node_that_the_venue_left_does_not_serve(place):
+    """The lease tells a head that its journal lacks."""
+    lease = LeaseFile.claim(place / LEASE, directory=place.parent / "other", address="", admin="", epoch=1)
+    lease.tell(Head(1, 1_000, bytes(range(32))))
+    lease.release()
+
+    def ready(text):
+        raise AssertionError(text)
+
+    with pytest.raises(Superseded, match="other"):
+        asyncio.run(asyncio.wait_for(serve(Place(place, NodeConfig(), insecure=True), ready), 60))
