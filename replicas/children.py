@@ -17,8 +17,14 @@ _PAUSE_MAX: Final = 30.0
 class Children:
     """What a primary started. The kernel ends them with it; `close` does so earlier."""
 
-    def __init__(self, directory: Path, market_data: str, snapshot_rows: int) -> None:
-        """Serve market data of the directory at `HOST:PORT`, if that is given; a snapshot every so many rows."""
+    def __init__(
+        self, directory: Path, market_data: str, snapshot_rows: int, tls: tuple[str, str] | None = None
+    ) -> None:
+        """Serve market data of the directory at `HOST:PORT`, if that is given; a snapshot every so many rows.
+
+        `tls`: certificate and key with which market data is served.
+        """
+        self._tls = ("--tls", *tls) if tls else ()
         self._directory = directory.resolve()
         self._market_data = market_data
         self._snapshot_rows = snapshot_rows
@@ -39,7 +45,7 @@ class Children:
             # One that dies at once is started ever more rarely.
             self._pause = _PAUSE if now - self._again > _PAUSE_MAX else min(2 * self._pause, _PAUSE_MAX)
             self._again = now + self._pause
-            self._feed = self._start("replicas.market_data", "--listen", self._market_data)
+            self._feed = self._start("replicas.market_data", "--listen", self._market_data, *self._tls)
         if self._snapshot is not None and self._snapshot.poll() is not None:
             self._snapshot = None
         if self._written == 0:

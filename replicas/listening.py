@@ -72,7 +72,7 @@ def _is_loopback(host: str) -> bool:
 def check(where: Listen) -> None:
     """What can be known before a node leads or follows: keys that cannot be read, places that cannot be. OSError."""
     if where.tls_key:
-        _context(where)
+        context(where.tls_certificate, where.tls_key)
     if where.unix and not Path(where.unix).parent.is_dir():
         raise FileNotFoundError(f"{where.unix}: no such directory")
     if len(os.fsencode(where.unix)) > _UNIX_MAX:
@@ -80,11 +80,14 @@ def check(where: Listen) -> None:
 
 
 def _tls(where: Listen, handshake: float) -> dict[str, Any]:
-    return {"ssl": _context(where), "ssl_handshake_timeout": handshake} if where.tls_key else {}
+    if not where.tls_key:
+        return {}
+    return {"ssl": context(where.tls_certificate, where.tls_key), "ssl_handshake_timeout": handshake}
 
 
-def _context(where: Listen) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(where.tls_certificate, where.tls_key)
-    return context
+def context(certificate: str, key: str) -> ssl.SSLContext:
+    """TLS 1.3 with the certificate and the key of two PEM files; OSError (ssl.SSLError too)."""
+    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    made.minimum_version = ssl.TLSVersion.TLSv1_3
+    made.load_cert_chain(certificate, key)
+    return made

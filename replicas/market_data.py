@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import os
 import signal
+import ssl
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from journal.errors import JournalError
 from replicas import passwords, soup
 from replicas.feed import DOORBELL
 from replicas.limits import MIB, Limits, host_and_port
+from replicas.listening import context
 from replicas.market_feed import MarketFeed
 from replicas.market_reader import Reader
 from replicas.market_rows import sequenced_rows
@@ -68,9 +70,12 @@ class MarketDataServer:
         self._listener: asyncio.Server | None = None
         self._broken: JournalError | None = None
 
-    async def listen(self, host: str, port: int) -> tuple[str, int]:
-        """Accept connections; host and port as they are bound. OSError."""
-        self._listener = await asyncio.get_running_loop().create_server(lambda: Reader(self), host or None, port)
+    async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> tuple[str, int]:
+        """Accept connections, through TLS where a context is given; host and port as they are bound. OSError."""
+        self._listener = await asyncio.get_running_loop().create_server(
+            lambda: Reader(self), host or None, port, ssl=tls,
+            ssl_handshake_timeout=self.limits.unauthenticated_seconds if tls else None,
+        )  # fmt: skip
         bound = self._listener.sockets[0].getsockname()
         return str(bound[0]), int(bound[1])
 
@@ -188,14 +193,14 @@ class MarketDataServer:
         await self._checker.close()
 
 
-async def serve(directory: Path, address: tuple[str, int], poll: float) -> None:
+async def serve(directory: Path, address: tuple[str, int], poll: float, tls: ssl.SSLContext | None = None) -> None:
     """Serve a node's market data on host and port until the task is canceled. JournalError, alone or in a group; OSError."""
     feed = MarketFeed.open(directory)
     try:
         feed.catch_up()
         server = MarketDataServer(feed, Checker(), poll=poll)
         try:
-            bound = await server.listen(*address)
+            bound = await server.listen(*address, tls)
             where = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
             print(f"market data on {where}:{bound[1]}", flush=True)  # noqa: T201 - who started us reads it
             await server.run(directory / DOORBELL)
@@ -213,6 +218,7 @@ def main() -> int:
     parser.add_argument(
         "--poll-ms", type=float, default=POLL_SECONDS * 1e3, help="pause between looks at an idle store"
     )
+    parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"), help="PEM files; clients speak TLS then")
     parser.add_argument("--parent", type=int, help="process id of the node, which alone ends this process")
     options = parser.parse_args()
     passwords.die_with(options.parent or os.getppid())
@@ -220,8 +226,9 @@ def main() -> int:
         # The terminal's interrupt is for the node.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
+        tls = context(*options.tls) if options.tls else None
         with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-            runner.run(serve(options.directory, options.listen, options.poll_ms / 1e3))
+            runner.run(serve(options.directory, options.listen, options.poll_ms / 1e3, tls))
     except* (JournalError, OSError) as errors:
         for error in errors.exceptions:
             print(f"market data: {error}", file=sys.stderr)  # noqa: T201 - the last line of this process

@@ -210,7 +210,9 @@ async def _lead(
         sequencer.promote(lead.epoch, clock.now())
     lead.tell(directory.head())
     primary = Primary(directory, sequencer, lead, place.config, clock=clock)
-    primary.children = Children(place.data, place.market_data, place.config.node.snapshot_rows)
+    where = place.config.listen
+    tls = (where.tls_certificate, where.tls_key) if where.tls_key else None
+    primary.children = Children(place.data, place.market_data, place.config.node.snapshot_rows, tls)
     admin = AdminServer(primary, place.data / SOCKET)
     running = asyncio.create_task(primary.run())
     waiting = asyncio.create_task(stopping.wait())

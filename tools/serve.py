@@ -89,10 +89,9 @@ def _place(
         config = msgspec.structs.replace(config, listen=msgspec.structs.replace(config.listen, **given))
         if hang is not None:
             config = msgspec.structs.replace(config, node=msgspec.structs.replace(config.node, hang_seconds=hang))
-        for address, tls in ((config.listen.tcp, bool(config.listen.tls_key)), (market_data, False)):
-            if address:
-                host_and_port(address)
-                refuse_exposed(address, tls=tls, insecure=insecure)
+        for address in filter(None, (config.listen.tcp, market_data)):
+            host_and_port(address)
+            refuse_exposed(address, tls=bool(config.listen.tls_key), insecure=insecure)
     except (BadConfig, Exposed, OSError, ValueError) as error:
         raise Misuse(str(error)) from None
     if not (config.listen.tcp or config.listen.unix):

@@ -10,9 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from core.kinds import EventKind, Side
+from replicas import soup
 from replicas.client import Client
 from replicas.limits import Listen
-from replicas.listening import Exposed, listen, refuse_exposed
+from replicas.listening import Exposed, context, listen, refuse_exposed
+from replicas.market_data import MarketDataServer
+from replicas.market_feed import MarketFeed
+from replicas.passwords import Checker
 from tests.nodes.served import PASSWORD, order, serving, venue
 from tools.main import app
 
@@ -54,6 +58,25 @@ def test_a_client_trades_through_tls(place, certificate):
             port = server.sockets[0].getsockname()[1]
             assert await trades(f"127.0.0.1:{port}", ssl.create_default_context(cafile=str(file)))
             server.close()
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_market_data_comes_through_tls(place, certificate):
+    file, key = certificate
+
+    async def run():
+        feed = MarketFeed.open(place)
+        feed.catch_up()
+        server = MarketDataServer(feed, Checker())
+        port = (await server.listen("127.0.0.1", 0, context(str(file), str(key))))[1]
+        tls = ssl.create_default_context(cafile=str(file))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+        writer.write(soup.login(4_711, b"wrong", "1"))
+        assert await reader.read(100) == soup.rejected(soup.Refusal.NOT_AUTHORISED)
+        writer.close()
+        await server.close()
+        feed.close()
 
     asyncio.run(asyncio.wait_for(run(), 30))
 
