@@ -1,20 +1,26 @@
 """The words of `lockstep trade`: lines into commands, and events into lines."""
 
 import re
+from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
-from typing import Final, NamedTuple
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from core import messages as m
-from core.kinds import POST_ONLY, RESTING, OrderType, Side, TimeInForce
+from core.kinds import POST_ONLY, RESTING, OrderType, Side, TimeInForce, TradingState
 from core.limits import PRICE_MAX, QUANTITY_MAX, SUM_MAX
 from core.reasons import CancelReason, RejectReason
 from tools.output import decimal_text
+
+if TYPE_CHECKING:
+    from replicas.book_builder import BookBuilder, Level, Trade
 
 USAGE: Final = """\
 buy QUANTITY SYMBOL @ PRICE [day|gtc|ioc|fok] [post]    enter a limit order; day if nothing is said
 buy QUANTITY SYMBOL                                     enter a market order
 sell ...                                                the same for the other side
 cancel ID [SYMBOL]                                      cancel an order; the symbol for one of an earlier run
+watch SYMBOL                                            show ladder and trades whenever they change; watch alone: no more
 help, quit                                              or the end of the input"""
 
 _TIMES: Final = {
@@ -27,6 +33,12 @@ _ENTER: Final = re.compile(
     r"(?P<side>buy|sell)\s+(?P<quantity>\S+)\s+(?P<symbol>[^\s@]+)(?:\s*@\s*(?P<price>\S+))?(?P<options>(?:\s+\w+)*)",
     re.IGNORECASE,
 )
+_WATCH: Final = re.compile(r"watch(?:\s+(\S+))?", re.IGNORECASE)
+LEVELS: Final = 5
+"""Of each side, in a ladder."""
+TRADES: Final = 10
+"""Trades that are shown at once."""
+_STATES: Final = {state.value: state.name for state in TradingState}
 _CANCEL: Final = re.compile(r"cancel\s+(-?\d{1,19})(?:\s+(\S+))?", re.IGNORECASE)
 
 
@@ -41,6 +53,12 @@ class Scale(NamedTuple):
     symbol: str
     price_decimals: int = 0
     quantity_decimals: int = 0
+
+
+class Watched(NamedTuple):
+    """What a `watch` line asks for; no instrument: to watch nothing any more."""
+
+    scale: Scale | None
 
 
 class Words:
@@ -108,6 +126,13 @@ class Words:
     def _scale_of(self, number: int) -> Scale:
         return self._by_number.get(number) or Scale(number, f"#{number}")
 
+    def watched(self, line: str) -> Watched | None:
+        """What a `watch` line asks for; None for any other line. Unclear."""
+        found = _WATCH.fullmatch(line)
+        if found is None:
+            return None
+        return Watched(self._scale(found[1]) if found[1] else None)
+
     # ---- events into lines
 
     def tell(self, event: m.Row) -> str:
@@ -138,6 +163,34 @@ class Words:
 
     def _open(self, event: "m.Executed | m.Replaced | m.Reduced") -> str:
         return decimal_text(event.leaves, self._scale_of(event.instrument).quantity_decimals)
+
+
+def ladder(book: "BookBuilder", scale: Scale) -> list[str]:
+    """The best levels of a book, buys on the left; a level is quantity and price, or price and quantity."""
+    state = "" if book.state == TradingState.OPEN else f", {_STATES.get(book.state, book.state)}"
+    lines = [f"{scale.symbol}{state}"]
+    sides = (book.depth(side, LEVELS) for side in (Side.BUY, Side.SELL))
+    levels = ([_level(level, scale) for level in side] for side in sides)
+    for bid, ask in zip_longest(*levels, fillvalue=("", "")):
+        lines.append(f"{bid[0]:>16} {bid[1]:>14} | {ask[1]:<14} {ask[0]:<16}".rstrip())
+    return lines if len(lines) > 1 else [f"{lines[0]}: no orders"]
+
+
+def _level(level: "Level", scale: Scale) -> tuple[str, str]:
+    return decimal_text(level.quantity, scale.quantity_decimals), decimal_text(level.price, scale.price_decimals)
+
+
+def trades(told: "Iterable[Trade]", after: int, scale: Scale) -> "Iterator[str]":
+    """A line for each of the last trades behind a market data number, oldest first; what came before them is one line."""
+    fresh = [trade for trade in told if trade.market_data > after]
+    if len(fresh) > TRADES:
+        yield f"trades of {scale.symbol}: {len(fresh) - TRADES} or more not shown"
+    for trade in fresh[-TRADES:]:
+        quantity, price = (
+            decimal_text(trade.quantity, scale.quantity_decimals),
+            decimal_text(trade.price, scale.price_decimals),
+        )
+        yield f"trade {quantity} {scale.symbol} @ {price}, {Side(trade.side).name.lower()}"
 
 
 def _number(text: str, decimals: int, most: int, what: str) -> int:

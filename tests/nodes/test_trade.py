@@ -2,18 +2,24 @@
 
 import asyncio
 import io
+from functools import partial
 
 import pytest
 
 from core import messages as m
-from core.kinds import POST_ONLY, RESTING, OrderType, Side, TimeInForce
+from core.kinds import POST_ONLY, RESTING, OrderType, Side, TimeInForce, TradingState
 from core.reasons import CancelReason, RejectReason
+from core.rows import to_row
+from replicas.book_builder import BookBuilder, Resting, Trade
 from replicas.client import Client
 from replicas.client_link import Ended
+from replicas.market_client import MarketClient
+from tests.nodes import market
 from tests.nodes.fake_server import PASSWORD, FakeServer
+from tests.pair import seeds
 from tools.failures import Failure, Misuse
-from tools.trade import _account, _password, _print, _trade
-from tools.trade_words import Scale, Unclear, Words
+from tools.trade import Watch, _account, _market, _password, _print, _trade
+from tools.trade_words import LEVELS, TRADES, Scale, Unclear, Watched, Words, ladder, trades
 from tools.venue_file import Account, Login, Venue
 
 SCALES = [Scale(3, "AAA", 2, 1), Scale(4, "B/C")]
@@ -123,10 +129,19 @@ def test_whose_account_and_which_password(tmp_path):
     assert "four" not in str(error.value)
 
 
+def test_a_password_without_a_session_is_not_that_of_market_data(tmp_path):
+    file = tmp_path / "passwords"
+    file.write_text("alone\n")
+    venue = Venue(session=[Login(number=6, role="market_data", password="in-file")])
+    assert _password(6, file, venue, lone=False) == "in-file"
+    file.write_text("5 five\n6 six\n")
+    assert _password(6, file, venue, lone=False) == "six"
+
+
 # ---- through a pipe
 
 
-def piped(monkeypatch, tmp_path, lines, spoil=lambda server: None):
+def piped(monkeypatch, tmp_path, lines, spoil=lambda server: None, missing="watch needs nothing here"):
     """The session of account 1 with these lines on stdin."""
     monkeypatch.setattr("sys.stdin", io.StringIO(lines))
     words = Words(1, [Scale(1, "AAA", 2)])
@@ -135,7 +150,9 @@ def piped(monkeypatch, tmp_path, lines, spoil=lambda server: None):
         server = FakeServer()
         async with server.at(tmp_path / "a") as addresses:
             spoil(server)
-            await _trade(Client(addresses, 1, PASSWORD, on_event=lambda row: _print(words, row)), words)
+            await _trade(
+                Client(addresses, 1, PASSWORD, on_event=lambda row: _print(words, row)), words, Watch(words, missing)
+            )
         return server
 
     return asyncio.run(session())
@@ -176,6 +193,171 @@ def test_a_session_that_is_not_authorised(tmp_path):
     async def session():
         async with FakeServer().at(tmp_path / "a") as addresses:
             with pytest.raises(Ended, match="not authorised"):
-                await _trade(Client(addresses, 1, "wrong"), Words(1, []))
+                await _trade(Client(addresses, 1, "wrong"), Words(1, []), Watch(Words(1, []), ""))
 
     asyncio.run(session())
+
+
+# ---- watching a market
+
+
+@pytest.mark.parametrize(
+    ("line", "watched"),
+    [
+        ("watch AAA", Watched(SCALES[0])),
+        ("WATCH  #9", Watched(Scale(9, "#9"))),
+        ("watch", Watched(None)),
+        ("watch AAA B/C", None),
+        ("watches", None),
+        ("buy 1 AAA", None),
+    ],
+)
+def test_lines_that_watch(words, line, watched):
+    assert words.watched(line) == watched
+
+
+def test_a_market_that_is_not_known_cannot_be_watched(words):
+    with pytest.raises(Unclear, match="no instrument ZZZ"):
+        words.watched("watch ZZZ")
+
+
+def test_a_ladder_shows_the_best_levels_buys_on_the_left():
+    book = BookBuilder(3)
+    sells = [Resting(n, Side.SELL, 10_025 + n, 10 * n) for n in range(1, LEVELS + 2)]
+    book.restore([Resting(20, Side.BUY, 10_000, 5), Resting(21, Side.BUY, 10_000, 7), *sells], 9, TradingState.HALTED)
+    lines = [line.split() for line in ladder(book, SCALES[0])]
+    assert lines[:3] == [["AAA,", "HALTED"], ["1.2", "100.00", "|", "100.26", "1.0"], ["|", "100.27", "2.0"]]
+    assert len(lines) == 1 + LEVELS
+    assert ladder(BookBuilder(3), SCALES[0]) == ["AAA: no orders"]
+
+
+def test_trades_are_shown_once_and_not_too_many():
+    told = [Trade(n, 0, n, Side.SELL, 10_025, n) for n in range(1, TRADES + 4)]
+    assert list(trades(told, 11, SCALES[0])) == ["trade 1.2 AAA @ 100.25, sell", "trade 1.3 AAA @ 100.25, sell"]
+    shown = list(trades(told, 1, SCALES[0]))
+    assert (len(shown), shown[0]) == (TRADES + 1, "trades of AAA: 2 or more not shown")
+    assert list(trades(told, TRADES + 3, SCALES[0])) == []
+
+
+@pytest.mark.parametrize(
+    ("addresses", "session", "missing"),
+    [
+        ([], None, "watch needs --market-data ADDRESS and --market-session N"),
+        ([], 21, "watch needs --market-data ADDRESS"),
+        (["127.0.0.1:1"], None, "watch needs --market-session N"),
+    ],
+)
+def test_what_is_missing_for_watching_is_said_in_a_line(monkeypatch, tmp_path, capsys, addresses, session, missing):
+    found = _market(addresses, session, None, None)
+    piped(monkeypatch, tmp_path, "watch AAA\nbuy 3 AAA @ 1\n", missing=found)
+    assert capsys.readouterr().out.splitlines() == [f"? {missing}", "accepted 1: buy 3 AAA @ 1.00"]
+
+
+def test_where_market_data_cannot_be_is_said_at_once(tmp_path):
+    venue = Venue(session=[Login(number=21, role="market_data", password="in-file")])
+    with pytest.raises(ValueError, match="nowhere: not HOST:PORT"):
+        _market(["nowhere"], 21, None, venue)
+
+
+@pytest.fixture(params=seeds(1), ids=lambda seed: f"seed {seed}")
+def venue(request, tmp_path):
+    venue = market.made_venue(tmp_path, request.param)
+    yield venue
+    venue.close()
+
+
+def engine_ladder(venue, scale):
+    """The ladder that the engine's own orders make."""
+    engine, book = venue.sequencer.machine.engine, BookBuilder(scale.number)
+    orders = [order for side in Side for order in market.engine_orders(engine, scale.number, side)]
+    book.restore(orders, 1, engine.instrument(scale.number).state)
+    return ladder(book, scale)
+
+
+def at(server):
+    return partial(MarketClient, [f"127.0.0.1:{server.port}"], market.READER, market.PASSWORD.decode())
+
+
+def test_a_watched_market_is_shown_when_it_changes_and_not_more_often_than_said(venue, capsys, monkeypatch):
+    """At first, then after the pause, which is made endless here: so what has changed is shown at the end."""
+    monkeypatch.setattr("tools.trade.WATCH_SECONDS", 1_000)
+    scale, words = Scale(1, "#1"), Words(1, [])
+
+    async def run():
+        async with market.serving(venue) as server:
+            watch = Watch(words, at(server))
+            await watch.turn(scale)
+            assert capsys.readouterr().out.splitlines() == engine_ladder(venue, scale)
+            number, client = venue.last(1), watch._client
+            venue.trade(300)
+            await market.until(lambda: client.book.number == venue.last(1) and watch._timer)
+            assert capsys.readouterr().out == ""
+            await watch.turn(None)
+            traded = [trade for trade in client.book.trades if trade.market_data > number]
+            assert traded
+            assert capsys.readouterr().out.splitlines() == [*trades(traded, 0, scale), *engine_ladder(venue, scale)]
+            venue.trade(300)
+            await watch.end()
+            assert capsys.readouterr().out == ""
+
+    asyncio.run(run())
+
+
+def test_nothing_is_shown_where_the_best_levels_stay(venue, capsys, monkeypatch):
+    monkeypatch.setattr("tools.trade.WATCH_SECONDS", 0)
+    scale = Scale(4, "#4")
+
+    async def run():
+        async with market.serving(venue) as server:
+            watch = Watch(Words(1, []), at(server))
+            await watch.turn(scale)
+            capsys.readouterr()
+            state = venue.sequencer.machine.engine.instrument(4).state
+            venue.submit(m.SetTradingState(instrument=4, state=state), m.SetTradingState(instrument=4, state=state))
+            await market.until(lambda: watch._told == venue.last(4))
+            assert capsys.readouterr().out == ""
+            for state in (TradingState.HALTED, TradingState.CANCEL_ONLY):
+                venue.submit(m.SetTradingState(instrument=4, state=state))
+                await market.until(lambda: watch._told == venue.last(4))
+                assert capsys.readouterr().out.splitlines() == engine_ladder(venue, scale)
+            await watch.end()
+
+    asyncio.run(run())
+
+
+def test_a_market_is_watched_through_a_pipe_beside_trading(venue, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.stdin", io.StringIO("watch #1\nbuy 3 AAA @ 1.05\nwatch #99\nwatch\nquit\n"))
+    words = Words(1, [Scale(1, "AAA", 2)])
+
+    async def run():
+        async with market.serving(venue) as server, FakeServer().at(tmp_path / "a") as addresses:
+            client = Client(addresses, 1, PASSWORD, on_event=lambda row: _print(words, row))
+            await _trade(client, words, Watch(words, at(server)))
+            await market.until(lambda: not server._readers)
+
+    asyncio.run(run())
+    told = capsys.readouterr().out
+    lines = engine_ladder(venue, Scale(1, "AAA", 2))
+    assert told.splitlines()[: len(lines) + 1] == [*lines, "accepted 1: buy 3 AAA @ 1.05"]
+    assert "? no market data of instrument 99: " in told
+    assert market.PASSWORD.decode() not in told
+
+
+def test_a_market_data_server_that_cannot_be_right_is_watched_no_more(venue, capsys, monkeypatch):
+    """It tells a row that does not fit the book: one line says so, and the session goes on."""
+    monkeypatch.setattr("tools.trade.WATCH_SECONDS", 0)
+
+    async def run():
+        async with market.serving(venue) as server:
+            watch = Watch(Words(1, []), at(server))
+            await watch.turn(Scale(1, "#1"))
+            series = server.feed.instruments[1]
+            bad = to_row(m.Canceled(instrument=1, order_number=2**40, market_data=venue.last(1) + 1))
+            server._tell(list(server._readers), series, [bad])
+            await market.until(lambda: watch._client.end)
+            await watch.end()
+            why = f"market data {venue.last(1) + 1} of instrument 1: order {2**40} does not stand in the book"
+            said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("? ")]
+            assert said == [f"? #1 is not watched any more: {why}"]
+
+    asyncio.run(run())
