@@ -37,7 +37,8 @@ from replicas.replay import recover, replay
 from tests.determinism.stream import START, wire_rows
 
 TRACED = tuple(str(Path(module.__file__).parent) + os.sep for module in (journal.batch, replicas.opening))
-ROWS = 30_000
+ROWS_PER_KILL = 200
+"""Rows of the stream for each time that its writer is killed; some 95 are written on average."""
 BASE = 60
 """Rows in the journal before a writer is killed at a line."""
 
@@ -176,7 +177,7 @@ def check_goes_on(course, path, head):
 
 def moments(folder, seed, kills):
     """Kill a writer that appends for ever, time and again, on one journal."""
-    rng, course, path = random.Random(seed), Course(seed, ROWS), folder / "venue"
+    rng, course, path = random.Random(seed), Course(seed, 10_000 + kills * ROWS_PER_KILL), folder / "venue"
     told, killed_idle = [], 0
 
     def forever(pipe):
