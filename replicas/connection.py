@@ -18,8 +18,6 @@ from replicas.told import KEPT, older, outbound, unsequenced
 if TYPE_CHECKING:
     from replicas.gateway import Desk, Gateway
 
-LENGTH_MAX: Final = MESSAGE_SIZE + 1
-"""Largest length of a packet from a client: type and message."""
 _BUFFER_MAX: Final = 2**20
 _CANCELS: Final = (CommandKind.REDUCE_ORDER, CommandKind.CANCEL_ORDER, CommandKind.MASS_CANCEL)
 _HEARTBEAT_NS: Final = 10**9
@@ -68,6 +66,7 @@ class Connection(asyncio.Protocol):
             self._asking.cancel()
         if self._desk is not None and self._desk.connection is self:
             self._desk.connection = None
+            self._desk.told.forget()
         self._transport = None
 
     def pause_writing(self) -> None:
@@ -348,6 +347,7 @@ class Connection(asyncio.Protocol):
     def abort(self, cause: str) -> None:
         """Cut the connection at once."""
         if self._transport is not None:
-            self._gateway.node.counts.disconnect(cause)
+            if not self._ending:
+                self._gateway.node.counts.disconnect(cause)
             self._transport.abort()
             self._transport = None

@@ -24,6 +24,9 @@ from replicas.soup import FormReason, Notice, NoticeKind
 from replicas.told import Told, older
 
 SWEEP_SECONDS: Final = 0.25
+END_SECONDS: Final = 1.0
+"""How long a node that stops waits for clients to read what it has answered."""
+_LOOK_SECONDS: Final = 0.005
 _LOGIN_ROLES: Final = (Role.TRADER, Role.OPERATOR)
 
 
@@ -147,7 +150,9 @@ class Gateway:
                 # Its packets are in the event store; a desk that is made later begins behind them.
                 continue
             desk.told.add(packets)
-            if desk.connection is not None:
+            if desk.connection is None:
+                desk.told.forget()
+            else:
                 desk.connection.tell(packets, desk.told.next, notice)
 
     def again(self, session: Session, inbound: int, row: bytes) -> tuple[bytes, int, int]:
@@ -184,10 +189,13 @@ class Gateway:
         for connection in list(self.connections):
             connection.abort("stopped")
 
-    def end(self) -> None:
-        """End all sessions of a node that stops cleanly."""
+    async def end(self) -> None:
+        """End all sessions of a node that stops cleanly; clients have a moment to read their last answers."""
         for connection in list(self.connections):
             connection.end()
+        until = time.monotonic() + END_SECONDS
+        while self.connections and time.monotonic() < until:  # noqa: ASYNC110 - each ends by itself
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 def _refused(inbound: int, reason: FormReason) -> bytes:

@@ -11,7 +11,6 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from core.messages import Command
 from journal.directory import JournalDirectory
-from journal.errors import JournalError
 from replicas.admin import SOCKET, AdminServer, NotTaken
 from replicas.children import Children
 from replicas.clock import Clock
@@ -62,7 +61,11 @@ async def serve(place: Place, ready: Callable[[str], None] = log.info, watch: Wa
     try:
         hang = place.config.node.hang_seconds
         lead = LeaseFile.claim(place.data / LEASE, **place.names(), epoch=reader.head().epoch, hang=hang)
-        refuse_stale(lead.before, reader)
+        try:
+            refuse_stale(lead.before, reader)
+        except BaseException:
+            lead.release()
+            raise
         head = reader.head()
     finally:
         reader.close()
@@ -71,7 +74,11 @@ async def serve(place: Place, ready: Callable[[str], None] = log.info, watch: Wa
         # A long start is not a hang, and the standby must not take it for one.
         lead.tell(head)
         await asyncio.wait([opening], timeout=TICK_SECONDS)
-    directory, sequencer = opening.result()
+    try:
+        directory, sequencer = opening.result()
+    except BaseException:
+        lead.release()
+        raise
     await _lead(place, directory, sequencer, lead, stopping, ready)
 
 
@@ -100,6 +107,7 @@ async def follow(place: Place, followed: Path, ready: Callable[[str], None] = lo
         lead.release()
         following.close()
         raise
+    following.hang_up()
     log.info("promoted", epoch=lead.epoch, sequence=directory.head().sequence)
     await _lead(place, directory, sequencer, lead, stopping, ready)
 
@@ -190,9 +198,13 @@ class _Following:
         """Nothing: a standby takes no commands."""
         raise NotTaken(f"this is a standby of {self.followed}")
 
+    def hang_up(self) -> None:
+        """Listen to no doorbell any more."""
+        self._bell.close()
+
     def close(self) -> None:
         """Give everything back."""
-        self._bell.close()
+        self.hang_up()
         self.standby.close()
 
 
@@ -244,8 +256,3 @@ def _signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     return stopping
-
-
-def told(error: JournalError) -> str:
-    """One line for the operator."""
-    return " ".join(str(error).split())

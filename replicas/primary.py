@@ -131,8 +131,8 @@ class Primary:
             await self._ended
             while self.pending_rows:
                 self._commit()
-            self.gateway.end()
             self.sequencer.close_batch()
+            await self.gateway.end()
         finally:
             ticking.cancel()
             if self._timer is not None:

@@ -57,6 +57,11 @@ class Told:
             self.first += spare // EVENT_PACKET
         return len(numbered) // EVENT_PACKET
 
+    def forget(self) -> None:
+        """Keep no packet: the session is at no connection, and what it asks for when it returns is in the event store."""
+        self.first = self.next
+        self._packets.clear()
+
     def between(self, first: int, last: int) -> bytes | None:
         """The packets with these outbound numbers; None if some of them are kept no longer."""
         if first < self.first:

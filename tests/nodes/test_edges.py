@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import socket
 import time
 
 import pytest
@@ -14,10 +15,11 @@ from journal.errors import JournalError
 from replicas import soup
 from replicas.children import Children
 from replicas.client import Client
-from replicas.lead import Deposed
-from replicas.limits import Listen
+from replicas.lead import Deposed, MemoryLead
+from replicas.limits import Listen, NodeConfig
 from replicas.listening import listen
 from replicas.opening import resume
+from replicas.primary import Primary
 from replicas.soup import FormReason, NoticeKind, PacketType
 from tests.nodes.raw import Raw
 from tests.nodes.served import OPERATOR, PASSWORD, order, serving, venue
@@ -172,14 +174,64 @@ def test_a_stop_before_the_start_is_a_stop(place):
     """What goes wrong between the lead and the first listener must not leave a node that says nothing and leads."""
 
     async def stop():
-        async with serving(place) as served:
-            pass
         directory, sequencer = resume(place)
-        primary = type(served.primary)(directory, sequencer, type(served.lead)(sequencer.epoch), served.primary.config)
+        lead = MemoryLead(sequencer.epoch)
+        primary = Primary(directory, sequencer, lead, NodeConfig())
         primary.stop()
         await primary.run()
+        with pytest.raises(Deposed, match="released"):
+            lead.check()
 
     run(stop())
+
+
+def test_a_clean_stop_lets_clients_read_their_last_answers(place):
+    """More than a socket holds at one time: the rest goes out while the node waits."""
+
+    async def stop():
+        async with serving(place) as served:
+            raw = await Raw.connect(served)
+            raw.writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            await raw.login(1)
+            raw.writer.transport.pause_reading()
+            count = 12_000
+            numbers = range(1, count + 1)
+            raw.send(*(raw.message(CancelOrder(instrument=1, account=1, client_order_id=7), 1, n) for n in numbers))
+            await until(lambda: served.primary.engine.session(1).inbound == count)
+            served.primary.stop()
+            await asyncio.sleep(0.02)
+            raw.writer.transport.resume_reading()
+            for number in numbers:
+                _, row = await raw.event()
+                assert int.from_bytes(row[32:40], "little") == number
+            await served.running
+
+    run(stop())
+
+
+def test_a_session_that_has_gone_keeps_nothing_in_memory(place):
+    """Its packets are in the event store: any number of sessions may have been here."""
+
+    async def go():
+        async with serving(place) as served:
+            raw = await Raw.connect(served)
+            await raw.login(1)
+            before = await enter(raw, 1, 50)
+            desk = served.primary.gateway.desk(1)
+            assert desk.told.between(1, 50)
+            raw.writer.close()
+            await until(lambda: desk.connection is None)
+            assert desk.told.first == desk.told.next == 51
+            seller = await Raw.connect(served)
+            await seller.login(2)
+            seller.send(seller.message(order(2, 1, Side.SELL, 100), 2, 1))
+            await seller.event()
+            assert desk.told.first == desk.told.next == 52
+            raw = await Raw.connect(served)
+            assert await raw.login(1, sequence=1) == 1
+            assert [(await raw.event())[1] for _ in range(50)] == before
+
+    run(go())
 
 
 def test_trouble_with_the_disk_or_a_child_does_not_end_the_signs_of_life(place, monkeypatch):
