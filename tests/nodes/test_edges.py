@@ -186,15 +186,20 @@ def test_a_stop_before_the_start_is_a_stop(place):
 
 
 def test_a_clean_stop_lets_clients_read_their_last_answers(place):
-    """More than a socket holds at one time: the rest goes out while the node waits."""
+    """More than the sockets hold: the rest goes out while the node waits."""
 
     async def stop():
         async with serving(place) as served:
             raw = await Raw.connect(served)
-            raw.writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             await raw.login(1)
+            (connection,) = served.primary.gateway.connections
+            for transport, option in (
+                (raw.writer.transport, socket.SO_RCVBUF),
+                (connection._transport, socket.SO_SNDBUF),
+            ):
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, option, 32_768)
             raw.writer.transport.pause_reading()
-            count = 12_000
+            count = 4_000
             numbers = range(1, count + 1)
             raw.send(*(raw.message(CancelOrder(instrument=1, account=1, client_order_id=7), 1, n) for n in numbers))
             await until(lambda: served.primary.engine.session(1).inbound == count)
