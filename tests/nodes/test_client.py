@@ -1,7 +1,6 @@
 """The client library against a server that drops connections, is busy, repeats, and says what no server may say."""
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections import Counter
@@ -9,39 +8,14 @@ from collections import Counter
 import pytest
 
 from core import messages as m
-from core.kinds import ROW_SIZE
-from core.rows import from_row, to_row
+from core.rows import from_row
 from replicas import soup
 from replicas.client import Client
-from replicas.client_answers import ROW
-from replicas.client_ledger import Broken
 from replicas.client_link import Ended, Timing, parse_address
-from replicas.soup import FormReason, Notice, NoticeKind
+from replicas.soup import Notice, NoticeKind
+from tests.nodes.clients import logged_in, m_row, run, until
 from tests.nodes.fake_server import PASSWORD, FakeServer, enter, number
 from tests.pair import seeds
-
-SECONDS = 20
-
-
-@contextlib.asynccontextmanager
-async def logged_in(server, folder, session=1, **options):
-    """A client of a server that listens on two sockets."""
-    async with server.at(folder / "a", folder / "b") as addresses, asyncio.timeout(SECONDS):
-        client = Client(addresses, session, PASSWORD, **options)
-        await client.connect()
-        try:
-            yield client
-        finally:
-            await client.close()
-
-
-def run(test):
-    asyncio.run(test)
-
-
-async def until(true):
-    while not true():  # noqa: ASYNC110 - what is waited for happens in a server that knows of no event
-        await asyncio.sleep(0.001)
 
 
 def flow(seed, count):
@@ -158,13 +132,6 @@ def test_fills_of_a_resting_order_are_told_but_answer_nothing(tmp_path):
             assert [type(from_row(row)) for row in await maker.answer(first)] == [m.Accepted]
 
     run(test())
-
-
-def m_row(command, session, inbound=1):
-    """A wire row as another client of the session would send it."""
-    columns = list(ROW.unpack(to_row(command)))
-    columns[3:5] = session, inbound
-    return ROW.pack(*columns)
 
 
 # ---- busy, gaps, windows
@@ -320,127 +287,6 @@ def test_addresses_that_are_none(address):
 def test_addresses():
     assert parse_address("[::1]:7001") == ("::1", 7001)
     assert parse_address("localhost:7001") == ("localhost", 7001)
-
-
-# ---- what no server may say
-
-
-async def two_more(client):
-    for number_ in (3, 4):
-        await client.answer(client.send(enter(number_)))
-
-
-def broken_by(tmp_path, spoil):
-    """What a client says of a server that was spoiled after a good answer."""
-
-    async def test():
-        server = FakeServer()
-        async with logged_in(server, tmp_path) as client:
-            await client.answer(client.send(enter(1)))
-            await client.answer(client.send(enter(2)))
-            spoil(server)
-            with pytest.raises(Broken) as error:
-                await two_more(client)
-            assert client.broken is error.value
-            with pytest.raises(Broken):
-                client.send(enter(5))
-            return str(error.value)
-
-    return asyncio.run(test())
-
-
-def say(packet):
-    """A spoiler: the server says this."""
-
-    def spoil(server):
-        for connection in server.connections:
-            connection.write(packet(server))
-
-    return spoil
-
-
-def changed(row, column, value):
-    at = 8 * column
-    return row[:at] + value.to_bytes(8, "little", signed=True) + row[at + 8 :]
-
-
-def told_again(server):
-    return soup.unsequenced(changed(server.told[1][0], 10, 5))
-
-
-def test_an_epoch_that_goes_back(tmp_path):
-    def spoil(server):
-        server.epoch = 0
-
-    assert broken_by(tmp_path, spoil) == "epoch 0 follows epoch 1"
-
-
-def test_a_head_that_goes_back(tmp_path):
-    spoil = say(lambda _: Notice(NoticeKind.HEAD, 1, 5).packet())
-    assert broken_by(tmp_path, spoil).startswith("head 5 of epoch 1 follows head ")
-
-
-def test_an_outbound_number_that_is_left_out(tmp_path):
-    spoil = say(lambda server: soup.sequenced(changed(server.told[1][0], 4, 4)))
-    assert broken_by(tmp_path, spoil) == "outbound number 4 stands where 3 comes next"
-
-
-def test_an_outbound_number_that_is_told_again_with_other_bytes(tmp_path):
-    assert broken_by(tmp_path, say(told_again)) == "outbound number 1 was told again with other bytes"
-
-
-def test_other_bytes_under_a_number_that_is_still_to_come(tmp_path):
-    spoil = say(lambda server: soup.unsequenced(changed(server.told[1][0], 4, 3)))
-    assert broken_by(tmp_path, spoil) == "outbound number 3 was told twice with other bytes"
-
-
-def test_events_of_another_session(tmp_path):
-    spoil = say(lambda server: soup.sequenced(changed(changed(server.told[1][0], 4, 3), 3, 2)))
-    assert broken_by(tmp_path, spoil) == "an event for session 2 was told to session 1"
-
-
-def test_an_answered_command_that_the_server_has_forgotten(tmp_path):
-    def spoil(server):
-        server.lost = 1
-        server.drop()
-
-    assert broken_by(tmp_path, spoil) == "inbound number 2 is expected, although 2 was answered"
-
-
-def test_told_events_that_the_server_has_forgotten(tmp_path):
-    def spoil(server):
-        server.told[1].pop()
-        server.drop()
-
-    assert broken_by(tmp_path, spoil) == "outbound number 2 comes next, although 2 was told"
-
-
-def test_another_client_of_the_same_session(tmp_path):
-    def spoil(server):
-        server.apply(m_row(enter(9), 1, 3) + m_row(enter(10), 1, 4))
-        server.drop()
-
-    assert "was never sent from here" in broken_by(tmp_path, spoil)
-
-
-def test_an_answer_to_what_was_never_sent(tmp_path):
-    row = m_row(m.Rejected(command=32, inbound=9, outbound=3, sequence=99), 1, 3)
-    assert broken_by(tmp_path, say(lambda _: soup.sequenced(row))) == "inbound number 9 was answered before 3"
-
-
-@pytest.mark.parametrize("reason", FormReason)
-def test_a_message_that_is_no_command(tmp_path, reason):
-    spoil = say(lambda _: Notice(NoticeKind.REFUSED, 3, reason).packet())
-    assert broken_by(tmp_path, spoil) == f"inbound number 3 was refused: {reason.name}"
-
-
-def test_bytes_that_are_no_protocol(tmp_path):
-    assert "type" in broken_by(tmp_path, say(lambda _: b"\0\1?"))
-
-
-def test_a_row_that_is_no_row(tmp_path):
-    spoil = say(lambda server: soup.sequenced(server.told[1][0][: ROW_SIZE - 8]))
-    assert broken_by(tmp_path, spoil) == "a sequenced packet of 120 bytes"
 
 
 def test_the_ledger_knows_when_an_answer_came(tmp_path):

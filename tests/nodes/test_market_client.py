@@ -3,24 +3,19 @@
 import asyncio
 import random
 import shutil
-from contextlib import asynccontextmanager, suppress
 from copy import deepcopy
 
 import pytest
 
-from core import messages as m
-from core.kinds import RESTING, Side
-from core.rows import to_row
-from replicas import soup
-from replicas.book_builder import BookBuilder, Resting
-from replicas.client_ledger import Broken
+from replicas.book_builder import Resting
 from replicas.client_link import Ended
 from replicas.market_client import MarketClient
-from replicas.market_rows import parse_snapshot, sequenced_rows, snapshot_packets
+from replicas.market_rows import parse_snapshot
 from replicas.opening import resume
 from replicas.soup import PacketType
 from tests.determinism.stream import INSTRUMENTS
-from tests.nodes.market import PASSWORD, READER, Venue, engine_orders, made_venue, serving, until
+from tests.nodes.market import PASSWORD, READER, Venue, made_venue, serving, until
+from tests.nodes.proxies import agree, proxies, reading
 from tests.pair import seeds
 
 
@@ -36,118 +31,6 @@ def venue(request, tmp_path):
 def soon(monkeypatch):
     """Logins follow each other faster than a server by default lets them."""
     monkeypatch.setattr("replicas.market_client.PAUSE_MAX", 0.05)
-
-
-class Proxy:
-    """Stands between clients and a server. Packets of the server are lost or held back where a test says so."""
-
-    def __init__(self):
-        self.target, self.logins, self.tasks = None, [], []
-        self.loses = lambda kind, payload: False
-        self.holds = lambda kind, payload: False
-        self.asking = asyncio.Event()
-        self.asking.set()
-        self.writers, self.held = [], []
-        self.bytes_left = None
-
-    async def take(self, reader, writer):
-        if self.target is None:
-            writer.transport.abort()
-            return
-        there, here = await asyncio.open_connection("127.0.0.1", self.target)
-        self.writers += [writer, here]
-        self.tasks += [asyncio.create_task(self.up(reader, here)), asyncio.create_task(self.down(there, writer))]
-
-    async def up(self, reader, writer):
-        packets = soup.Packets()
-        with suppress(OSError):
-            while data := await reader.read(65_536):
-                for kind, payload in packets.feed(data):
-                    if kind == PacketType.LOGIN:
-                        self.logins.append(soup.parse_login(payload).sequence)
-                    if kind == PacketType.UNSEQUENCED:
-                        await self.asking.wait()
-                    writer.write(soup.packet(kind, payload))
-        writer.transport.abort()
-
-    async def down(self, reader, writer):
-        packets = soup.Packets()
-        with suppress(OSError):
-            while data := await reader.read(65_536):
-                for kind, payload in packets.feed(data):
-                    packet = soup.packet(kind, payload)
-                    if self.holds(kind, payload):
-                        self.held.append((writer, packet))
-                    elif not self.loses(kind, payload):
-                        self.send(writer, packet)
-        writer.close()
-
-    def send(self, writer, packet):
-        """Pass it on, until so many bytes have gone; then cut, wherever in a packet that is."""
-        if self.bytes_left is not None:
-            packet = packet[: self.bytes_left]
-            self.bytes_left -= len(packet)
-        writer.write(packet)
-        if self.bytes_left == 0:
-            self.bytes_left = None
-            writer.close()
-
-    def release(self):
-        """What was held back goes on."""
-        self.holds = lambda kind, payload: False
-        for writer, packet in self.held:
-            writer.write(packet)
-        self.held = []
-
-    def cut(self):
-        for writer in self.writers:
-            writer.transport.abort()
-        self.writers = []
-
-
-@asynccontextmanager
-async def proxies(count, target=None):
-    """So many of them, listening; each with its address."""
-    made, servers = [Proxy() for _ in range(count)], []
-    for proxy in made:
-        servers.append(await asyncio.start_server(proxy.take, "127.0.0.1", 0))
-        proxy.address, proxy.target = f"127.0.0.1:{servers[-1].sockets[0].getsockname()[1]}", target
-    try:
-        yield made
-    finally:
-        for server, proxy in zip(servers, made, strict=True):
-            server.close()
-            proxy.cut()
-            for task in proxy.tasks:
-                task.cancel()
-
-
-@asynccontextmanager
-async def reading(addresses, instrument=1, **options):
-    """A client with its book; `client.taken` are the rows that it applies, in order."""
-    client = MarketClient(addresses, READER, PASSWORD.decode(), instrument, **options)
-    client.taken, apply = [], client.book.apply
-
-    def recorded(row):
-        apply(row)
-        client.taken.append(row)
-
-    client.book.apply = recorded
-    await client.connect()
-    try:
-        yield client
-    finally:
-        await client.close()
-
-
-async def agree(client, venue):
-    """Once the client has every row, its book is the engine's, order by order."""
-    instrument, engine = client.book.instrument, venue.sequencer.machine.engine
-    await until(lambda: client.book.number >= venue.last(instrument))
-    assert client.book.number == venue.last(instrument), f"seed {venue.seed}"
-    for side in Side:
-        assert list(client.book.orders(side)) == engine_orders(engine, instrument, side), f"seed {venue.seed}"
-    assert client.book.state == engine.instrument(instrument).state
 
 
 # ---- joining
@@ -378,97 +261,7 @@ def test_a_number_that_is_not_kept_any_more_means_a_new_snapshot(venue):
     asyncio.run(run())
 
 
-# ---- ends
-
-
-def rested(number, order=1, instrument=1, leaves=5):
-    return to_row(
-        m.Rested(
-            flags=Side.SELL | RESTING,
-            instrument=instrument,
-            price=9,
-            order_number=order,
-            leaves=leaves,
-            market_data=number,
-        )
-    )
-
-
-def a_book(*orders, number=1, instrument=1):
-    """The packets of a snapshot."""
-    book = BookBuilder(instrument)
-    book.restore(orders, number)
-    return snapshot_packets(book)
-
-
-ONE = Resting(1, Side.SELL, 9, 5)
-ORDER, END = a_book(ONE)[:67], a_book(ONE)[67:]
-TWO_ORDERS = a_book(ONE, Resting(2, Side.SELL, 9, 5))[-67:]
-BEGUN = soup.accepted("1", 2) + ORDER + END
-
-WRONG = {
-    "another instrument is named": soup.accepted("2", 2),
-    "accepted twice": soup.accepted("1", 2) * 2,
-    "a row before the answer": sequenced_rows([rested(1)]),
-    "a number told twice": BEGUN + sequenced_rows([rested(2, 2), rested(2, 3)]),
-    "a number that goes back": BEGUN + sequenced_rows([rested(1, 2)]),
-    "a row of another instrument": BEGUN + sequenced_rows([rested(2, 2, instrument=2)]),
-    "a row that does not fit": BEGUN + sequenced_rows([rested(2, 1)]),
-    "a row that is too short": BEGUN + soup.sequenced(rested(2, 2)[:-8]),
-    "an order twice in a snapshot": soup.accepted("1", 2) + ORDER * 2 + TWO_ORDERS,
-    "a snapshot of another instrument": soup.accepted("1", 2) + a_book(instrument=2),
-    "an order on no side": soup.accepted("1", 2) + a_book(ONE).replace(bytes([1, *bytes(7), 9]), bytes([2, *bytes(7), 9])),
-    "an order of nothing": soup.accepted("1", 2) + a_book(ONE._replace(leaves=0)),
-}  # fmt: skip
-
-
-@asynccontextmanager
-async def saying(data):
-    """A server that says this, whatever it is asked."""
-
-    async def say(reader, writer):
-        with suppress(OSError):
-            writer.write(data)
-            while await reader.read(4096):
-                pass
-        writer.close()
-
-    server = await asyncio.start_server(say, "127.0.0.1", 0)
-    async with server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-
-
-def test_what_the_wrong_servers_say_is_well_begun():
-    """Otherwise they would be refused for another reason than the one that is named."""
-
-    async def run():
-        async with saying(BEGUN + sequenced_rows([rested(2, 2)])) as address:
-            client = MarketClient([address], READER, "x", 1)
-            await client.connect()
-            await until(lambda: client.book.number == 2)
-            assert list(client.book.orders(Side.SELL)) == [ONE, Resting(2, Side.SELL, 9, 5)]
-            await client.close()
-            assert client.broken is None
-
-    asyncio.run(run())
-
-
-@pytest.mark.parametrize("said", WRONG.values(), ids=WRONG)
-def test_a_server_that_says_what_none_may_ends_the_client(said):
-    async def run():
-        changes = []
-        async with saying(said) as address:
-            client = MarketClient([address], READER, "x", 1, on_change=lambda: changes.append(client.end))
-            with suppress(Broken):
-                await client.connect()
-            await until(lambda: client.broken)
-            assert client.end is client.broken
-            await until(lambda: changes)
-            assert changes[-1] is client.broken
-            assert client.book.number <= 2
-            await client.close()
-
-    asyncio.run(run())
+# ---- ends and changes
 
 
 @pytest.mark.parametrize(
@@ -483,15 +276,6 @@ def test_a_login_that_is_refused_ends_the_client(venue, instrument, password, wh
                 await client.connect()
             assert server.causes["rejected"] == 2
             assert password not in f"{error.value} {client!r}"
-
-    asyncio.run(run())
-
-
-def test_where_nobody_answers_connecting_takes_no_longer_than_it_may():
-    async def run():
-        async with proxies(1) as (proxy,):
-            with pytest.raises(Ended, match="no answer"):
-                await MarketClient([proxy.address], READER, "x", 1).connect(0.05)
 
     asyncio.run(run())
 
@@ -516,9 +300,3 @@ def test_changes_are_told_once_for_what_comes_together_and_at_the_end(venue):
             assert client.broken is None
 
     asyncio.run(run())
-
-
-@pytest.mark.parametrize("addresses", [[], ["nowhere"]])
-def test_addresses_that_are_none(addresses):
-    with pytest.raises(ValueError, match=r"address|HOST:PORT"):
-        MarketClient(addresses, READER, "x", 1)
