@@ -80,10 +80,14 @@ class Venue:
 
 
 def made_venue(folder, seed):
-    """A venue with some market data in each instrument."""
+    """A venue with some market data in each instrument, and an order in the first one's book."""
     venue = Venue(folder / "venue", seed)
     venue.trade(400, batch=100)
-    return venue
+    for _ in range(100):
+        if any(engine_orders(venue.sequencer.machine.engine, 1, side) for side in Side):
+            return venue
+        venue.trade(10, batch=10)
+    raise AssertionError(f"a thousand rows of stream {seed} leave no order in the book")
 
 
 def orders(book):
