@@ -20,13 +20,18 @@ NIGHT    := LOCKSTEP_NIGHT=1
 NO_COMPILER = $(BIN)/python -c 'import setup; print(setup.compiler_problem())'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-interpreted test-compiled compiled bench drill night clean FORCE
+.PHONY: help demo debian check test test-interpreted test-compiled compiled bench drill night clean FORCE
 
 help:  ## list the verbs
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | expand -t 12
 
 demo: .venv/ready  ## a whole trading day in one terminal
 	$(BIN)/lockstep demo
+
+debian:  ## as root on Debian, install what some tests use: strace, PostgreSQL; elsewhere those tests say what they lack
+	@if ! command -v apt-get >/dev/null || [ "$$(id -u)" != 0 ]; then echo "Not root on Debian: nothing installed."; \
+	elif ! command -v strace >/dev/null || ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq strace postgresql >/dev/null; fi
 
 check: .venv/ready  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

@@ -8,12 +8,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from journal.directory import SEGMENTS
 from replicas.lease import LEASE, read
+from tools.drill_disks import Disk
 from tools.failures import Failure
 from tools.unix_http import ask
 
@@ -35,13 +37,22 @@ low_space_cancels = 0
 """
 
 
+NAMES: Final = ("a", "b")
+
+
+def data_of(name: str, folder: Path, disk: Disk | None) -> Path:
+    """The data directory of a node: on its disk if it has one of its own."""
+    return (disk.folder if disk else folder) / name
+
+
 class Node:
     """A data directory, an address, and the process that serves there or follows."""
 
-    def __init__(self, name: str, folder: Path, hang: float) -> None:
+    def __init__(self, name: str, folder: Path, hang: float, disk: Disk | None = None) -> None:
         """`hang` is the seconds without progress after which this node, as a standby, kills its primary."""
         self.name = name
-        self.data = folder / name
+        self.disk = disk
+        self.data = data_of(name, folder, disk)
         self.address = f"127.0.0.1:{_free_port()}"
         self._log = folder / f"{name}.log"
         self._config = folder / "node.toml"
@@ -103,6 +114,14 @@ class Node:
                 raise Failure(f"node {self.name} did not say {line!r} in {WAIT_SECONDS:.0f} s: {self._tail()}")
             await asyncio.sleep(_LOOK_SECONDS)
 
+    async def ended(self) -> None:
+        """Wait until the process ends by itself. Failure."""
+        end = time.monotonic() + WAIT_SECONDS
+        while self.running():
+            if time.monotonic() > end:
+                raise Failure(f"node {self.name} did not end in {WAIT_SECONDS:.0f} s: {self._tail()}")
+            await asyncio.sleep(_LOOK_SECONDS)
+
     def _said(self) -> list[str]:
         with self._log.open("rb") as log:
             log.seek(self._since)
@@ -119,10 +138,9 @@ class Node:
 class Nodes:
     """A primary and a standby, whichever of the two is which."""
 
-    def __init__(self, folder: Path, hang: float) -> None:
-        """Nodes `a` and `b` in a folder; `begin` starts them on the venue in the folder `a`."""
-        self.primary = Node("a", folder, hang)
-        self.standby = Node("b", folder, hang)
+    def __init__(self, folder: Path, hang: float, disks: Mapping[str, Disk]) -> None:
+        """Nodes `a` and `b` in a folder or on their disks; `begin` starts them on the venue in the folder of `a`."""
+        self.primary, self.standby = (Node(name, folder, hang, disks.get(name)) for name in NAMES)
         self._both = (self.primary, self.standby)
 
     @property
@@ -193,6 +211,22 @@ class Nodes:
         self.primary.keep_from_writing()
         await self._taken_over()
 
+    async def fill_primary(self, _: float) -> None:
+        """The disk of the primary has no block left: it gives up the lead by itself, and the standby takes over."""
+        disk = self.primary.disk
+        assert disk is not None
+        disk.fill()
+        await self._taken_over()
+        disk.free()
+
+    async def fill_standby(self, _: float) -> None:
+        """The disk of the standby has no block left: it stops, and the primary goes on alone."""
+        disk = self.standby.disk
+        assert disk is not None
+        disk.fill()
+        await self.standby.ended()
+        disk.free()
+
     async def kill_standby(self, _: float) -> None:
         """The standby is killed; the primary goes on alone."""
         self.standby.end()
@@ -233,6 +267,12 @@ FAULTS: Final = {
 }
 """What may happen in a round, by the name that the report gives it."""
 
+DISK_FAULTS: Final = {
+    "fill the primary's disk": Nodes.fill_primary,
+    "fill the standby's disk": Nodes.fill_standby,
+}
+"""What may happen too where each node has a disk of its own."""
+
 DECK: Final = (
     *("kill the primary", "stop the primary", "keep the primary from writing", "kill the returning node") * 2,
     "kill the standby in recovery",
@@ -240,6 +280,8 @@ DECK: Final = (
     "kill both",
 )
 """How often each happens among eleven: nine of them end in a takeover, and the other two may."""
+
+DECK_WITH_DISKS: Final = (*DECK, *("fill the primary's disk",) * 2, "fill the standby's disk")
 
 
 def _free_port() -> int:

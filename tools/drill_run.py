@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -24,11 +24,13 @@ from tools.drill_checks import (
     compare_ledger,
     compare_snapshots,
 )
+from tools.drill_disks import Disk
 from tools.drill_load import Trader
-from tools.drill_nodes import DECK, FAULTS, WAIT_SECONDS, Nodes
+from tools.drill_nodes import DECK, DISK_FAULTS, FAULTS, WAIT_SECONDS, Nodes
 from tools.failures import Failure
 
 HANG_SECONDS: Final = 0.5
+NO_DISKS: Final[Mapping[str, Disk]] = {}
 _NS: Final = 10**9
 _TOLD_SECONDS: Final = 10.0
 _LOAD: Final = 1_000
@@ -63,9 +65,15 @@ class Drill:
     """One venue on two nodes, under load, for any number of rounds."""
 
     def __init__(
-        self, folder: Path, seed: int, clients: int, say: Callable[[str], None], deck: Sequence[str] = DECK
+        self,
+        folder: Path,
+        seed: int,
+        clients: int,
+        say: Callable[[str], None],
+        deck: Sequence[str] = DECK,
+        disks: Mapping[str, Disk] = NO_DISKS,
     ) -> None:
-        """Two nodes and their clients on the venue in `folder`/a, which is there already; `say` gets a line for each round.
+        """Two nodes and their clients on the venue of node `a`, which is there already; `say` gets a line for each round.
 
         The faults come in the order of the deck, shuffled anew each time that it has been gone through.
         """
@@ -73,7 +81,7 @@ class Drill:
         self._deck = deck
         self._faults: list[str] = []
         self._say = say
-        self._nodes = Nodes(folder, HANG_SECONDS)
+        self._nodes = Nodes(folder, HANG_SECONDS, disks)
         self._traders = [Trader(self._nodes.addresses, number, seed) for number in range(1, clients + 1)]
         self._auditor: Auditor | None = None
         self._findings = Findings()
@@ -103,7 +111,7 @@ class Drill:
         for trader in self._traders:
             trader.begin()
         await asyncio.sleep(wait)
-        await FAULTS[name](self._nodes, later)
+        await (FAULTS | DISK_FAULTS)[name](self._nodes, later)
         recovering = asyncio.create_task(self._nodes.recover())
         await asyncio.sleep(after)
         await recovering
@@ -204,10 +212,16 @@ class Drill:
 
 
 def run(
-    folder: Path, rounds: int, seed: int, clients: int, say: Callable[[str], None], deck: Sequence[str] = DECK
+    folder: Path,
+    rounds: int,
+    seed: int,
+    clients: int,
+    say: Callable[[str], None],
+    deck: Sequence[str] = DECK,
+    disks: Mapping[str, Disk] = NO_DISKS,
 ) -> Result:
-    """A whole drill in a folder whose `a` holds the venue. What ends it early is counted and told in the result's notes."""
-    drill = Drill(folder, seed, clients, say, deck)
+    """A whole drill in a folder; node `a` holds the venue. What ends it early is counted and told in the result's notes."""
+    drill = Drill(folder, seed, clients, say, deck, disks)
     try:
         return asyncio.run(drill.run(rounds))
     except (Broken, Ended, Failure, JournalError) as error:

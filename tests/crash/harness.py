@@ -1,7 +1,8 @@
-"""Kills a writer at random moments or at every line, and checks what is left. Prints one JSON object.
+"""Strikes a writer at random moments, at every line or at every system call, and checks what is left. Prints one JSON object.
 
     python -m tests.crash.harness moments FOLDER --seed N --kills N
-    python -m tests.crash.harness lines FOLDER --seed N --act ACT [--points N]
+    python -m tests.crash.harness lines|kills|errors FOLDER --seed N --act ACT [--points N]
+    python -m tests.crash.harness syncs FOLDER --seed N --act ACT
 
 The writer is a fork of this process, which has one thread and no journal open. It applies the stream of its seed, row n
 of the stream becoming row n of the journal, and tells through a pipe what `submit` returned. So what is lost, doubled
@@ -21,22 +22,20 @@ import time
 from hashlib import sha256
 from pathlib import Path
 
-import journal.batch
-import replicas.opening
 from core.check import check
 from core.engine import Engine
 from core.kinds import ROW_SIZE
 from core.machine import Machine
 from core.stamp import stamp
 from journal.directory import JournalDirectory
-from journal.errors import NotAJournal
+from journal.errors import JournalError, NotAJournal
 from journal.event_store import EventStore
 from journal.verify import verify
 from replicas.opening import create, resume
 from replicas.replay import recover, replay
+from tests.crash.faults import AtLine, Errors, Kills, chosen
 from tests.determinism.stream import START, wire_rows
 
-TRACED = tuple(str(Path(module.__file__).parent) + os.sep for module in (journal.batch, replicas.opening))
 ROWS_PER_KILL = 200
 """Rows of the stream for each time that its writer is killed; some 95 are written on average."""
 BASE = 60
@@ -209,23 +208,7 @@ def moments(folder, seed, kills):
     return {"kills": kills, "killed_idle": killed_idle, "acknowledged": len(told), "rows": head}
 
 
-# ---- killed at every line
-
-
-class Killer:
-    """Kills this process at the n-th line of journal/ or replicas/; counts them for n = 0."""
-
-    def __init__(self, at):
-        self.at, self.count = at, 0
-
-    def __call__(self, frame, event, _):
-        if not frame.f_code.co_filename.startswith(TRACED):
-            return None
-        if event == "line":
-            self.count += 1
-            if self.count == self.at:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return self
+# ---- struck at every line or call
 
 
 def act_submit(writer):
@@ -296,8 +279,8 @@ def poison():
 ACTS = {name.removeprefix("act_"): act for name, act in globals().copy().items() if name.startswith("act_")}
 
 
-def killed_at(course, base, path, act, at):
-    """Do the act on a copy of the base and die at a line; what was told, and whether the process died."""
+def struck_at(course, base, path, act, fault):
+    """Do the act on a copy of the base and suffer the fault; what was told, and whether the process went on after an error."""
     shutil.copytree(base, path)
 
     def child(pipe):
@@ -305,19 +288,29 @@ def killed_at(course, base, path, act, at):
         writer.open()
         steps = ACTS[act](writer)
         next(steps)
-        killer = Killer(at)
-        sys.settrace(killer)
-        with contextlib.suppress(StopIteration):
-            next(steps)
-        sys.settrace(None)
-        os.write(pipe, f"lines {killer.count}\n".encode())
+        fault.begin()
+        stopped = suffer(lambda: next(steps, None), pipe)
+        fault.end(pipe)
+        if stopped:
+            suffer(lambda: writer.submit(1), pipe)
 
     pid, reading = fork(child)
+    fault.attach(pid)
     told = read_all(reading)
     _, status = os.waitpid(pid, 0)
     if not os.WIFSIGNALED(status):
         assert os.WEXITSTATUS(status) == 0, "the writer failed"
     return told
+
+
+def suffer(step, pipe):
+    """Take a step; an error of the disk is told with its name. Whether there was one."""
+    try:
+        step()
+    except (JournalError, OSError) as error:
+        os.write(pipe, f"error {type(error).__name__}\n".encode())
+        return True
+    return False
 
 
 def check_after(course, path, act, told):
@@ -364,26 +357,51 @@ def check_quarantine(path, told):
     check_sound(path)
 
 
-def lines(folder, seed, act, wanted):
-    """Kill a writer at every line of an act, or at about as many as are wanted, spread evenly from one the seed chose."""
+def faults(folder, seed, act, wanted, counting):
+    """Strike a writer at every point of an act, or at about as many as are wanted."""
+    course, base = based(folder, seed)
+    told = struck_at(course, base, folder / "counted", act, counting)
+    (counted,) = [int(line[1]) for line in told if line[0] == "end"]
+    points, violations = counting.points(counted), []
+    tried = chosen(points, wanted, seed)
+    for fault in tried:
+        path = folder / "venue"
+        shutil.rmtree(path, ignore_errors=True)
+        told = struck_at(course, base, path, act, fault)
+        try:
+            check_told(act, told, deadly=not isinstance(fault, Errors))
+            check_after(course, path, act, [line for line in told if line[0].isdecimal()])
+        except Exception as error:  # noqa: BLE001 - each violation is told with its point, and the next one is tried
+            violations.append(f"{fault}: {type(error).__name__}: {error}")
+    return {"act": act, "all": len(points), "points": len(tried), "violations": violations}
+
+
+def based(folder, seed):
+    """The stream of the seed, and a folder with the journal that acts begin with."""
     course, base = Course(seed, BASE + 40), folder / "base"
     pid, reading = fork(lambda pipe: make_base(course, base, pipe))
     read_all(reading)
     assert os.waitpid(pid, 0)[1] == 0
-    (*_, (_, counted)) = killed_at(course, base, folder / "counted", act, 0)
-    count, violations, points = int(counted), [], 0
-    every = max(1, count // wanted) if wanted else 1
-    for at in range(1 + seed % every, count + 1, every):
-        path = folder / "venue"
-        shutil.rmtree(path, ignore_errors=True)
-        told = killed_at(course, base, path, act, at)
-        assert not told or told[-1][0] != "lines", f"line {at} of {count} was not reached"
-        points += 1
-        try:
-            check_after(course, path, act, told)
-        except Exception as error:  # noqa: BLE001 - each violation is told with its line, and the next line is tried
-            violations.append(f"line {at} of {count}: {type(error).__name__}: {error}")
-    return {"act": act, "lines": count, "points": points, "violations": violations}
+    return course, base
+
+
+def syncs(folder, seed, act):
+    """What was not yet on the disk at each acknowledgement of an act, and at its end."""
+    recorded = Kills(folder / "calls")
+    struck_at(*based(folder, seed), folder / "venue", act, recorded)
+    told = [*recorded.acknowledged(), recorded.disk.unsynced()]
+    return {"act": act, "unsynced": [[path.removeprefix(f"{folder}/venue/") for path in paths] for paths in told]}
+
+
+def check_told(act, told, *, deadly):
+    """A kill leaves no word behind; after an error of the disk nothing is acknowledged any more."""
+    words = [line[0] for line in told]
+    if deadly:
+        assert "end" not in words, "it was not reached"
+        return
+    assert "end" in words, "the writer died of the error"
+    if "error" in words and act != "snapshot":
+        assert not [word for word in words[words.index("error") :] if word.isdecimal()], f"it went on: {told}"
 
 
 def make_base(course, base, pipe):
@@ -397,10 +415,13 @@ def make_base(course, base, pipe):
     writer.close()
 
 
+COUNTING = {"lines": lambda _: AtLine(), "kills": Kills, "errors": Errors}
+
+
 def main():
     """Read the arguments, run, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mode", choices=("moments", "lines"))
+    parser.add_argument("mode", choices=("moments", "syncs", *COUNTING))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--kills", type=int, default=20)
@@ -410,8 +431,11 @@ def main():
     given.folder.mkdir(parents=True, exist_ok=True)
     if given.mode == "moments":
         print(json.dumps(moments(given.folder, given.seed, given.kills)))
+    elif given.mode == "syncs":
+        print(json.dumps(syncs(given.folder, given.seed, given.act)))
     else:
-        print(json.dumps(lines(given.folder, given.seed, given.act, given.points)))
+        counting = COUNTING[given.mode](given.folder / "calls")
+        print(json.dumps(faults(given.folder, given.seed, given.act, given.points, counting)))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import random
+from contextlib import ExitStack
 
 import pytest
 
@@ -295,3 +296,27 @@ def test_a_drill_with_real_processes_finds_nothing(tmp_path):
     assert (result.rounds, len(said)) == (len(deck), len(deck))
     assert result.takeovers >= len(deck)
     assert result.acknowledged > 0
+
+
+def test_a_disk_that_is_full_costs_the_lead_and_no_command(tmp_path):
+    from tools.drill_disks import disks
+    from tools.drill_load import venue
+    from tools.drill_nodes import DISK_FAULTS, NAMES, data_of
+    from tools.drill_run import run
+    from tools.failures import Failure
+    from tools.make_venue import make_venue
+
+    with ExitStack() as stack:
+        try:
+            mounted = stack.enter_context(disks(tmp_path, NAMES, 512))
+        except Failure as error:
+            pytest.skip(f"no file system can be mounted here: {error}")
+        file = tmp_path / "venue.toml"
+        file.write_text(venue(2))
+        make_venue(data_of("a", tmp_path, mounted["a"]), file, None)
+        found = run(tmp_path, 2, seed(), 2, print, tuple(DISK_FAULTS), mounted)
+    assert found.notes == []
+    assert (found.rounds, found.lost, found.doubled, found.different) == (2, 0, 0, 0)
+    assert found.faults == dict.fromkeys(DISK_FAULTS, 1)
+    assert found.takeovers == 1
+    assert found.acknowledged > 1_000
