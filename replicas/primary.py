@@ -139,12 +139,13 @@ class Primary:
                 self._timer.cancel()
             self.gateway.close()
             self._doorbell.close()
+            self.events.close()
+            self.directory.close()
+            # From here on the standby may lead: what is left to end takes its time, and serves nobody.
+            self.lead.release()
             if self.children is not None:
                 self.children.close()
             await self._checker.close()
-            self.events.close()
-            self.directory.close()
-            self.lead.release()
 
     def stop(self) -> None:
         """End the lead cleanly, also before `run`: what was taken is answered, nothing more is taken."""
