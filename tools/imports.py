@@ -110,12 +110,57 @@ def flash1(
     _say(summary, as_json=as_json)
 
 
-def _say(summary: object, *, as_json: bool) -> None:
+@imports.command("bitstamp")
+def bitstamp(
+    log: Annotated[Path, typer.Argument(metavar="LOG", help="A log: plain, .gz or .xz.", show_default=False)],
+    journal: JournalOption,
+    symbol: SymbolOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import a log of Bitstamp's order feed as a book that never trades, and compare it with the books in the log.
+
+    Example: lockstep import bitstamp 2015-05-01.log.xz --journal bitstamp
+    """
+    from tools.feed_check import BookCheck
+    from tools.import_bitstamp import read
+    from tools.importing import refuse_existing, write_journal
+
+    refuse_existing(journal)
+    source, published = read(log, symbol)
+    check = BookCheck(published)
+    _say(write_journal(source, journal, check.feed), as_json=as_json, checked=check.counts())
+
+
+@imports.command("kraken")
+def kraken(
+    capture: Annotated[
+        Path, typer.Argument(metavar="CAPTURE", help="A capture: plain, .gz or .xz.", show_default=False)
+    ],
+    journal: JournalOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Import a capture of Kraken's book feed as books that never trade, and compare each with the venue's checksums.
+
+    Example: lockstep import kraken KRAKEN.ws.50.0.xz --journal kraken
+    """
+    from tools.feed_check import ChecksumCheck
+    from tools.import_kraken import read
+    from tools.importing import refuse_existing, write_journal
+
+    refuse_existing(journal)
+    source, checksums = read(capture)
+    check = ChecksumCheck(checksums)
+    _say(write_journal(source, journal, check.feed), as_json=as_json, checked=check.counts())
+
+
+def _say(summary: object, *, as_json: bool, checked: dict[str, int] | None = None) -> None:
     from tools.importing import Summary
     from tools.output import print_json
 
     assert isinstance(summary, Summary)
     if as_json:
-        print_json(summary._asdict())
-    else:
-        print(summary)
+        print_json(summary._asdict() | ({"checked": checked} if checked is not None else {}))
+        return
+    print(summary)
+    if checked is not None:
+        print(", ".join(f"{count} {name}" for name, count in checked.items()))

@@ -26,6 +26,16 @@ class Step(NamedTuple):
     time: int = 0
     at_once: bool = False
     """Immediate or cancel; otherwise good till canceled."""
+    instrument: int = 1
+    """Its place among the instruments of the source, from 1."""
+
+
+class Listing(NamedTuple):
+    """An instrument of a source that has several, or quantities with decimals."""
+
+    symbol: str
+    price_decimals: int
+    quantity_decimals: int = 0
 
 
 class Source(NamedTuple):
@@ -39,6 +49,13 @@ class Source(NamedTuple):
     steps: list[Step]
     left_out: dict[str, int]
     """What the source holds and no command can say, by name."""
+
+    listed: tuple[Listing, ...] = ()
+    """The instruments, if they are not the one of the symbol."""
+
+    def listings(self) -> tuple[Listing, ...]:
+        """The instruments, whose numbers are their places from 1."""
+        return self.listed or (Listing(self.symbol, self.price_decimals),)
 
 
 class Malformed(Failure):

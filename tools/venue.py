@@ -1,4 +1,4 @@
-"""The venue that an import needs: one instrument, one funded account, a session for the seed and one for the flow.
+"""The venue that an import needs: its instruments, one funded account, a session for the seed and one for the flow.
 
 The account stands on both sides of every trade, so nothing it holds ever leaves it, and it needs no more than what its
 live orders reserve at one time. All buys together and all sells together bound that from above.
@@ -7,11 +7,11 @@ live orders reserve at one time. All buys together and all sells together bound 
 import struct
 from typing import Final, NamedTuple
 
-from core.kinds import REENTER, CommandKind, OrderType, Role, Side, TimeInForce
+from core.kinds import QUANTITY_DECIMALS_SHIFT, REENTER, CommandKind, OrderType, Role, Side, TimeInForce
 from core.limits import PRICE_MAX, QUANTITY_MAX, SUM_MAX
 from core.messages import DefineCurrency, DefineInstrument, Deposit, GrantSession, OpenAccount
 from core.rows import pack_halves, to_row
-from tools.source import Source, Step
+from tools.source import Listing, Source, Step
 
 FLOW: Final = 1
 """The session of the flow: command n of the source, from 0, is its inbound number n + 1."""
@@ -60,22 +60,14 @@ def _bounded(amount: int) -> int:
 
 def opening(source: Source) -> bytes:
     """The commands of the venue itself that come before everything else, as wire rows."""
-    money = funds(source)
-    base = "LOTS" if source.symbol == "USD" else source.symbol
+    money, listings = funds(source), source.listings()
+    base = "LOTS" if source.symbol == "USD" or len(listings) > 1 else source.symbol
     return b"".join(
         to_row(message)
         for message in (
             DefineCurrency(currency=_BASE, symbol=base, decimals=0),
             DefineCurrency(currency=_QUOTE, symbol="USD", decimals=source.price_decimals),
-            DefineInstrument(
-                flags=source.price_decimals,
-                instrument=INSTRUMENT,
-                symbol=source.symbol,
-                currencies=pack_halves(_BASE, _QUOTE),
-                divisor=money.divisor,
-                price_max=PRICE_MAX,
-                quantity_max=QUANTITY_MAX,
-            ),
+            *(_instrument(number, listing, money.divisor) for number, listing in enumerate(listings, start=1)),
             OpenAccount(account=ACCOUNT, firm=1, name="imported flow"),
             Deposit(account=ACCOUNT, currency=_BASE, amount=money.base),
             Deposit(account=ACCOUNT, currency=_QUOTE, amount=money.quote),
@@ -85,9 +77,21 @@ def opening(source: Source) -> bytes:
     )
 
 
+def _instrument(number: int, listing: Listing, divisor: int) -> DefineInstrument:
+    return DefineInstrument(
+        flags=listing.price_decimals | listing.quantity_decimals << QUANTITY_DECIMALS_SHIFT,
+        instrument=number,
+        symbol=listing.symbol,
+        currencies=pack_halves(_BASE, _QUOTE),
+        divisor=divisor,
+        price_max=PRICE_MAX,
+        quantity_max=QUANTITY_MAX,
+    )
+
+
 def row(step: Step, session: int, inbound: int) -> bytes:
     """The wire row of a step."""
-    kind, order, side, price, quantity, time, at_once = step
+    kind, order, side, price, quantity, time, at_once, instrument = step
     flags = original = 0
     if kind == CommandKind.ENTER_ORDER:
         flags = side | (_IOC if at_once else _GTC)
@@ -96,5 +100,5 @@ def row(step: Step, session: int, inbound: int) -> bytes:
     else:
         # A source may repeat what it said of the order; these columns must be zero.
         price, quantity = 0, quantity if kind == CommandKind.REDUCE_ORDER else 0
-    columns = (kind, 0, time, session, inbound, flags, INSTRUMENT, ACCOUNT, order, price, quantity)
+    columns = (kind, 0, time, session, inbound, flags, instrument, ACCOUNT, order, price, quantity)
     return _ROW.pack(*columns, 0, 0, 0, 0, original)

@@ -54,6 +54,20 @@ def shown_hour(messages_50, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def kraken(market_data, tmp_path_factory):
+    """Half a minute of ten books, as published."""
+    file = market_data / "kraken" / "KRAKEN.ws.50.0.xz"
+    return Imported(tmp_path_factory.mktemp("kraken") / "venue", ["kraken", file])
+
+
+@pytest.fixture(scope="session")
+def bitstamp(market_data, tmp_path_factory):
+    """Five hours of a feed that is late now and then, with the venue's own books."""
+    file = market_data / "bitstamp" / "2015-05-01.log.xz"
+    return Imported(tmp_path_factory.mktemp("bitstamp") / "venue", ["bitstamp", file])
+
+
+@pytest.fixture(scope="session")
 def workloads(market_data, tmp_path_factory):
     """Makes the journal and the report lines of a flash1 scenario, once."""
     made = {}
