@@ -18,12 +18,16 @@ VERSION: Final = 1
 GENESIS: Final = bytes(32)
 """Previous hash of the first state batch of a venue."""
 
-HEADER_CODES: Final = ("8s", "H", "H", "I", "Q", "Q", "I", "I", "q", "Q", "32s", "32s", "32s")
+HEADER_CODES: Final = ("8s", "H", "H", "H", "H", "Q", "Q", "I", "I", "q", "Q", "32s", "32s", "32s")
 """The `struct` codes of the header's fields, in the order of `Header`; little-endian, without padding."""
 
 _HEADER: Final = struct.Struct("<" + "".join(HEADER_CODES))
 HEADER_SIZE: Final = _HEADER.size
 _HASH: Final = HEADER_SIZE - 32
+
+
+COUNTERFACTUAL: Final = 1
+"""Flag of every batch of a journal that tells what did not happen: it can be asked, and no node serves it."""
 
 
 class BatchKind(IntEnum):
@@ -60,6 +64,7 @@ class Header(NamedTuple):
     version: int
     kind: int
     semantics: int
+    flags: int
     epoch: int
     first: int
     rows: int
@@ -81,6 +86,7 @@ def seal(
     *,
     kind: int = BatchKind.COMMANDS,
     semantics: int,
+    flags: int = 0,
     epoch: int,
     first: int,
     base_time: int,
@@ -90,9 +96,8 @@ def seal(
 ) -> bytes:
     """The batch as it goes to disk. `digest` is the event digest up to `applied`, `previous` the head's hash."""
     count = len(rows) // ROW_SIZE
-    head = _HEADER.pack(
-        MAGIC, VERSION, kind, semantics, epoch, first, count, len(rows), base_time, applied, digest, previous, GENESIS
-    )[:_HASH]
+    fields = (kind, semantics, flags, epoch, first, count, len(rows), base_time, applied, digest, previous)
+    head = _HEADER.pack(MAGIC, VERSION, *fields, GENESIS)[:_HASH]
     hashed = sha256(head)
     hashed.update(rows)
     return b"".join((head, hashed.digest(), rows))
@@ -107,6 +112,8 @@ def read_header(value: bytes, where: str = "batch") -> Header:
         raise CorruptBatch(where, Check.MAGIC.value)
     if header.version != VERSION:
         raise UnknownVersion(where, f"{Check.VERSION.value}: {header.version}, this release reads {VERSION}")
+    if header.flags & ~COUNTERFACTUAL:
+        raise UnknownVersion(where, f"{Check.VERSION.value}: flags {header.flags}, which this release does not read")
     if header.kind not in _KINDS:
         raise CorruptBatch(where, Check.KIND.value)
     return header

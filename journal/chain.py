@@ -77,6 +77,8 @@ def _check_place(header: Header, link: _Link) -> None:
     goes_on = header.kind == BatchKind.STATE and not link.complete
     if not (begins or goes_on or (header.kind != BatchKind.STATE and link.complete)):
         raise CorruptBatch(name_of(header), f"a batch of kind {header.kind} cannot follow one of kind {before.kind}")
+    if header.flags != before.flags:
+        raise CorruptBatch(name_of(header), f"it is marked {header.flags}, the batch before {before.flags}")
     if header.semantics != before.semantics and not begins:
         raise WrongSemantics(name_of(header), f"semantics {header.semantics} in a segment of {before.semantics}")
 

@@ -68,13 +68,20 @@ class JournalDirectory:
 
     @classmethod
     def create(
-        cls, path: Path, state_rows: bytes, *, semantics: int, epoch: int = 1, map_size: int = MAP_SIZE
+        cls,
+        path: Path,
+        state_rows: bytes,
+        *,
+        semantics: int,
+        epoch: int = 1,
+        flags: int = 0,
+        map_size: int = MAP_SIZE,
     ) -> "JournalDirectory":
         """Begin a venue's journal with its state rows, END row included, and open it for writing.
 
         Exists if there is a journal, NotAJournal if the directory holds anything else; JournalFull, DiskError.
         """
-        values = seal_state(state_rows, semantics=semantics, epoch=epoch, previous=GENESIS)
+        values = seal_state(state_rows, semantics=semantics, epoch=epoch, previous=GENESIS, flags=flags)
         return cls.adopt(path, values, map_size=map_size)
 
     @classmethod
@@ -158,6 +165,11 @@ class JournalDirectory:
     def semantics(self) -> int:
         """Semantics version of the current segment; `segment(first).semantics` for others."""
         return self.current().semantics
+
+    @property
+    def flags(self) -> int:
+        """Flags of all batches: 0, or journal.batch.COUNTERFACTUAL."""
+        return self.current().flags
 
     def head(self) -> Head:
         """The end of the journal."""

@@ -4,6 +4,7 @@ Every transaction is short, every value is copied out of it (`buffers` stays off
 reader), and `append=True` is checked, for LMDB answers False where others raise.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -219,9 +220,20 @@ class Environment:
                 cursor = txn.cursor()
                 while cursor.set_range(key):
                     cursor.delete()
+            self._lengthen()
         except JournalError as error:
             self._dead = error
             raise
+
+    def _lengthen(self) -> None:
+        # A transaction that takes pages and frees them again counts them, but never writes them; the file would look
+        # as if it had been cut off.
+        file = self._path / "data.mdb"
+        try:
+            if file.stat().st_size < self.used_bytes():
+                os.truncate(file, self.used_bytes())
+        except OSError as error:
+            raise DiskError(f"{file}: {error.strerror}") from error
 
     def close(self) -> None:
         """Give everything back; harmless when done twice, and in a forked child, where nothing is touched."""

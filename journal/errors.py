@@ -18,6 +18,7 @@ JournalError
     Diverged        another batch stands where the caller's head says otherwise
     CorruptSnapshot a snapshot fails one of its checks
     CorruptEvents   the event store fails one of its checks; delete it, it is derived
+    CorruptRecord   what a recorder stored fails one of its checks
 """
 
 
@@ -96,3 +97,7 @@ class CorruptSnapshot(Damaged):
 
 class CorruptEvents(Damaged):
     """The event store must be cleared and rebuilt from the journal."""
+
+
+class CorruptRecord(Damaged):
+    """A stored event of the control plane, or its environment, that must not be used."""

@@ -102,17 +102,21 @@ class EventStore:
 
     def read(self, from_sequence: int = 1) -> Iterator[Events]:
         """Events from the batch that contains the command on, each checked; CorruptEvents, UnknownVersion."""
+        return (events for events, _ in self.sealed(from_sequence))
+
+    def sealed(self, from_sequence: int = 1) -> Iterator[tuple[Events, bytes]]:
+        """As `read`, each with the value as it is stored."""
         self._environment.check()
         return self._checked(seek_key(from_sequence))
 
-    def _checked(self, key: bytes) -> Iterator[Events]:
+    def _checked(self, key: bytes) -> Iterator[tuple[Events, bytes]]:
         last = 0
         for found, value in self._environment.entries(DATABASE, key):
             events = read_events(found, value)
             if last and events.first != last + 1:
                 raise CorruptEvents(f"events {events.first}-{events.last}", f"they follow command {last}")
             last = events.last
-            yield events
+            yield events, value
 
     def cut_back(self, to: int) -> int:
         """Remove the events of commands after `to`, and with them those of the batch it falls into; the new head."""
@@ -146,12 +150,17 @@ def seal_events(first: int, last: int, rows: bytes) -> bytes:
     return b"".join((head, hashed.digest(), rows))
 
 
+def events_header(value: bytes, where: str = "events") -> EventsHeader:
+    """What precedes the event rows of a stored value; CorruptEvents if it is too short for that."""
+    if len(value) < EVENTS_HEADER_SIZE:
+        raise CorruptEvents(where, "they are shorter than a header")
+    return EventsHeader._make(_HEADER.unpack_from(value))
+
+
 def read_events(key: bytes, value: bytes) -> Events:
     """The events stored under a key. CorruptEvents or UnknownVersion names the key and the first check that fails."""
     where = f"events ending at {int.from_bytes(key[:8], 'big')}"
-    if len(value) < EVENTS_HEADER_SIZE:
-        raise CorruptEvents(where, "they are shorter than a header")
-    header = EventsHeader._make(_HEADER.unpack_from(value))
+    header = events_header(value, where)
     if header.magic != MAGIC:
         raise CorruptEvents(where, "they do not begin with LOCKEVNT")
     if header.version != VERSION:

@@ -28,6 +28,10 @@ class Journal(Protocol):
     def semantics(self) -> int:
         """Semantics version of the current segment."""
 
+    @property
+    def flags(self) -> int:
+        """Flags of all its batches: 0, or journal.batch.COUNTERFACTUAL."""
+
     def head(self) -> Head:
         """Epoch, sequence number and hash of the last batch, closing and state batches included."""
 

@@ -23,9 +23,9 @@ class MemoryJournal:
         self._begin_segment(list(values))
 
     @classmethod
-    def create(cls, state_rows: bytes, *, semantics: int, epoch: int = 1) -> "MemoryJournal":
+    def create(cls, state_rows: bytes, *, semantics: int, epoch: int = 1, flags: int = 0) -> "MemoryJournal":
         """Begin with a venue's state rows, END row included."""
-        return cls(seal_state(state_rows, semantics=semantics, epoch=epoch, previous=GENESIS))
+        return cls(seal_state(state_rows, semantics=semantics, epoch=epoch, previous=GENESIS, flags=flags))
 
     @property
     def first(self) -> int:
@@ -36,6 +36,11 @@ class MemoryJournal:
     def semantics(self) -> int:
         """Semantics version of the current segment."""
         return self._headers[self._begins[-1]].semantics
+
+    @property
+    def flags(self) -> int:
+        """Flags of all batches."""
+        return self._headers[0].flags
 
     def head(self) -> Head:
         """The end of the journal."""

@@ -36,17 +36,20 @@ def refuse_append(header: Header, before: Header) -> None:
         raise NotInOrder(f"{name_of(header)}: epoch {header.epoch} is fenced off by epoch {before.epoch}")
     if header.semantics != before.semantics:
         raise WrongSemantics(name_of(header), f"semantics {header.semantics} in a segment of {before.semantics}")
+    if header.flags != before.flags:
+        raise NotInOrder(f"{name_of(header)}: marked {header.flags}, the batch before {before.flags}")
     if header.kind == BatchKind.CLOSING == before.kind and header.epoch == before.epoch:
         # It would say nothing new, and stand under the same key.
         raise NotInOrder(f"{name_of(header)}: closed already in epoch {header.epoch}")
 
 
-def seal_closing(head: Head, *, semantics: int, epoch: int, time: int, digest: bytes) -> bytes:
+def seal_closing(head: Head, *, semantics: int, epoch: int, time: int, digest: bytes, flags: int = 0) -> bytes:
     """A closing batch: no rows, and the event digest up to the last one. `time` is that of the last row."""
     return seal(
         b"",
         kind=BatchKind.CLOSING,
         semantics=semantics,
+        flags=flags,
         epoch=epoch,
         first=head.sequence + 1,
         base_time=time,
@@ -81,5 +84,8 @@ def closing_and_state(journal: Journal, state_rows: bytes, *, semantics: int, ep
     if journal.first > head.sequence:
         raise NotInOrder(f"the segment that begins at {journal.first} holds no batch yet")
     if not journal.closed():
-        yield seal_closing(head, semantics=journal.semantics, epoch=epoch, time=state.time, digest=state.digest)
-    yield from seal_state(state_rows, semantics=semantics, epoch=epoch, previous=journal.head().hash)
+        yield seal_closing(
+            head, semantics=journal.semantics, epoch=epoch, time=state.time, digest=state.digest, flags=journal.flags
+        )
+    previous = journal.head().hash
+    yield from seal_state(state_rows, semantics=semantics, epoch=epoch, previous=previous, flags=journal.flags)

@@ -27,6 +27,8 @@ class Report(NamedTuple):
     """The last batch up to which the chain holds; None if not even the first batch does."""
     segments: int
     snapshots: int
+    counterfactual: bool = False
+    """Whether the batches bear the mark of a journal that tells what did not happen."""
 
     @property
     def good(self) -> bool:

@@ -105,6 +105,11 @@ class Segment:
         return self._origin.semantics
 
     @property
+    def flags(self) -> int:
+        """Flags of all its batches."""
+        return self._origin.flags
+
+    @property
     def previous(self) -> bytes:
         """The hash that the segment before ended with; 32 zero bytes for a venue's first."""
         return self._origin.previous

@@ -89,7 +89,7 @@ def ends_state(value: bytes) -> bool:
     return _column(value, len(value) - ROW_SIZE) == StateKind.END
 
 
-def seal_state(rows: bytes, *, semantics: int, epoch: int, previous: bytes) -> list[bytes]:
+def seal_state(rows: bytes, *, semantics: int, epoch: int, previous: bytes, flags: int = 0) -> list[bytes]:
     """The state batches of a segment, for state rows that include their END row. CorruptBatch if they are wrong.
 
     Their first sequence number is the segment's: one more than the state's. Their base time is the engine's clock.
@@ -101,6 +101,7 @@ def seal_state(rows: bytes, *, semantics: int, epoch: int, previous: bytes) -> l
             rows[begin : begin + BATCH_ROWS * ROW_SIZE],
             kind=BatchKind.STATE,
             semantics=semantics,
+            flags=flags,
             epoch=epoch,
             first=state.sequence + 1,
             base_time=state.time,

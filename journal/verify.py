@@ -13,7 +13,7 @@ import lmdb.verify
 
 from core.digest import EventDigest
 from core.kinds import ROW_SIZE
-from journal.batch import BatchKind, Header, read_header
+from journal.batch import COUNTERFACTUAL, BatchKind, Header, read_header
 from journal.chain import Chain
 from journal.directory import EVENTS, SEGMENTS, SNAPSHOTS, segment_firsts, segment_name
 from journal.errors import AlreadyOpen, CorruptBatch, CorruptSnapshot, JournalError, Locked, NotAJournal
@@ -55,6 +55,7 @@ class _Verification:
         self._marked: dict[int, Header | None] = dict.fromkeys(stored(path / SNAPSHOTS))
         self._good: dict[int, int] = {}
         self._walked: set[str] = set()
+        self._flags = 0
 
     def run(self) -> Report:
         firsts = segment_firsts(self._path)
@@ -69,7 +70,8 @@ class _Verification:
             self._part(f"snapshot {sequence}", partial(self._snapshot, sequence))
         if (self._path / EVENTS / "data.mdb").exists():
             self._part("event store", self._events)
-        return Report(tuple(self._parts), self._head, len(firsts), len(self._marked))
+        marked = bool(self._flags & COUNTERFACTUAL)
+        return Report(tuple(self._parts), self._head, len(firsts), len(self._marked), marked)
 
     def _part(self, name: str, check: Callable[[Count], None]) -> None:
         count, damage = Count(name), None
@@ -106,6 +108,7 @@ class _Verification:
     def _pass(self, chain: Chain, header: Header, count: Count, value: bytes) -> None:
         count.add(header.rows, len(value))
         self._head = chain.head
+        self._flags |= header.flags
         if header.kind != BatchKind.CLOSING and header.last in self._marked:
             before = self._marked[header.last]
             if before is None or before.kind == BatchKind.STATE:
