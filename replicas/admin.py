@@ -134,7 +134,7 @@ def _told(event: Any) -> dict[str, Any]:
 
 class _App:
     def __init__(self, node: Node) -> None:
-        self._node = node
+        self.node = node
         self._log = structlog.get_logger("admin")
 
     def routes(self) -> list[Route]:
@@ -145,10 +145,10 @@ class _App:
         ]
 
     async def status(self, _: Request) -> Response:
-        return JSONResponse(self._node.status())
+        return JSONResponse(self.node.status())
 
     async def metrics(self, _: Request) -> Response:
-        return Response(generate_latest(self._node.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(self.node.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def command(self, request: Request) -> Response:
         body = await _body(request)
@@ -161,7 +161,7 @@ class _App:
             return JSONResponse({"error": str(error)}, 400)
         log = self._log.bind(kind=act.kind, operator=act.operator, reason=act.reason)
         try:
-            events = await self._node.submit(command)
+            events = await self.node.submit(command)
         except NotTaken as error:
             log.warning("operator's command not taken", error=str(error))
             return JSONResponse({"error": str(error)}, 503)
@@ -181,11 +181,6 @@ async def _body(request: Request) -> bytes | None:
     return body
 
 
-def app(node: Node) -> Starlette:
-    """The application, for whatever server."""
-    return Starlette(routes=_App(node).routes())
-
-
 class AdminServer:
     """Serves a node's operators in the running event loop.
 
@@ -195,15 +190,22 @@ class AdminServer:
     def __init__(self, node: Node, path: Path) -> None:
         """Listen on `path`, usually DIR/admin.sock, once started."""
         self._path = path
+        self._app = _App(node)
         self._config = uvicorn.Config(
-            app(node), lifespan="off", log_config=None, access_log=False, http="h11", ws="none",
+            Starlette(routes=self._app.routes()), lifespan="off", log_config=None, access_log=False, http="h11", ws="none",
             limit_concurrency=CONNECTIONS_MAX, timeout_keep_alive=5,
         )  # fmt: skip
         self._state = ServerState()
         self._server: asyncio.AbstractServer | None = None
 
+    def show(self, node: Node) -> None:
+        """Serve the operators of another role of the same node from now on."""
+        self._app.node = node
+
     async def start(self) -> None:
-        """Listen; OSError if that cannot be. What a node that was killed left at the path is replaced."""
+        """Listen, if it does not yet; OSError if that cannot be. What a node that was killed left at the path is replaced."""
+        if self._server is not None:
+            return
         self._config.load()
         listener = _bind(self._path)
         self._server = await asyncio.get_running_loop().create_unix_server(self._protocol, sock=listener)

@@ -16,7 +16,8 @@ from core.kinds import ROW_SIZE
 from journal.batch import GENESIS, BatchKind, read_header
 from journal.directory import JournalDirectory, segment_firsts
 from journal.errors import DiskError, Gap, NotAJournal
-from journal.event_store import Events, EventStore
+from journal.event_slices import EventSlices
+from journal.event_store import EVENTS_HEADER_SIZE, Events, EventStore
 from journal.journal import Head, Journal
 from journal.state import seal_state
 
@@ -167,13 +168,14 @@ class DirectoryFeed:
                 self._directory = JournalDirectory(self._path)
 
     def events_before(self, first: int) -> Iterator[Events]:
-        """The events of rows before `first` in the node's event store. NotAJournal, CorruptEvents."""
+        """The events of rows before `first` in the node's event store. NotAJournal, Damaged."""
         store = EventStore(self._directory.events)
         try:
-            for events in store.read():
-                if events.last >= first:
+            # Cut as the journal's batches are, so that they are the same on both nodes.
+            for piece in EventSlices(self._directory, store).forward():
+                if piece.last >= first:
                     return
-                yield events
+                yield Events(piece.first, piece.last, piece.sealed[EVENTS_HEADER_SIZE:])
         finally:
             store.close()
 

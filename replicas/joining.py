@@ -10,6 +10,7 @@ from journal.errors import Damaged, DiskError, Diverged, Exists, Gap, NotAJourna
 from journal.event_store import EventStore
 from journal.files import WriterLock, make_directory, move_durably, sync_directory
 from journal.journal import Head
+from replicas.counterfactual import refuse_counterfactual
 from replicas.feed import Feed
 
 _ADOPTING: Final = ".adopting"
@@ -28,6 +29,7 @@ def adopt(directory: Path, feed: Feed, *, semantics: int) -> None:
         raise Exists(f"{directory}: holds a journal")
     values = feed.state_batches()
     header = read_header(values[0])
+    refuse_counterfactual(header.flags, "the journal to follow")
     if header.semantics != semantics:
         raise WrongSemantics(name_of(header), f"semantics {header.semantics}; this release applies {semantics}")
     building = directory / _ADOPTING
@@ -78,6 +80,7 @@ def rejoin(directory: Path, feed: Feed) -> Path | None:
         return None
     journal = JournalDirectory(directory, write=True)
     try:
+        refuse_counterfactual(journal.flags, directory)
         head = journal.head()
     finally:
         journal.close()
@@ -86,6 +89,7 @@ def rejoin(directory: Path, feed: Feed) -> Path | None:
     except (Diverged, Gap):
         if feed.head().epoch <= head.epoch:
             raise
+        refuse_counterfactual(read_header(feed.state_batches()[0]).flags, "the journal to follow")
         return _move_aside(directory, head)
     return None
 

@@ -20,7 +20,7 @@ from journal.journal import Head, Journal
 from replicas.lead import CorruptLease, Deposed, LeadHeld, Superseded
 from replicas.lease_state import LeaseState, boot_time, end_holder, hung, pack, read, read_from, start_time
 
-__all__ = ["LEASE", "LeaseFile", "LeaseState", "boot_time", "hung", "join", "read", "refuse_stale"]
+__all__ = ["LEASE", "LeaseFile", "LeaseState", "boot_time", "hung", "join", "read", "refuse_stale", "released"]
 
 LEASE: Final = "lease"
 """Name of the lease in a data directory: the file itself in one of them, a symbolic link to it in all others."""
@@ -165,6 +165,15 @@ def _drop_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_drop_in_child)
+
+
+def released(path: Path) -> bool:
+    """Whether nobody holds the lock: its holder gave it back, or is dead."""
+    descriptor = _open_locked(path, 0)
+    if descriptor is None:
+        return False
+    os.close(descriptor)
+    return True
 
 
 def refuse_stale(state: LeaseState | None, journal: Journal) -> None:

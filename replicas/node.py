@@ -14,13 +14,15 @@ from journal.directory import JournalDirectory
 from replicas.admin import SOCKET, AdminServer, NotTaken
 from replicas.children import Children
 from replicas.clock import Clock
+from replicas.counterfactual import refuse_counterfactual, refuse_counterfactual_in
 from replicas.feed import DOORBELL, DirectoryFeed, DoorbellClient
 from replicas.joining import rejoin
 from replicas.lead import LeadHeld
-from replicas.lease import LEASE, LeaseFile, boot_time, hung, join, read, refuse_stale
+from replicas.lease import LEASE, LeaseFile, boot_time, hung, join, read, refuse_stale, released
 from replicas.limits import NodeConfig
 from replicas.listening import check, listen
 from replicas.opening import resume
+from replicas.passwords import Checker
 from replicas.primary import TICK_SECONDS, Primary, newest_snapshot
 from replicas.replay import Watch
 from replicas.sequencer import Sequencer
@@ -59,6 +61,7 @@ async def serve(place: Place, ready: Callable[[str], None] = log.info, watch: Wa
     stopping = _signals()
     reader = JournalDirectory(place.data)
     try:
+        refuse_counterfactual(reader.flags, place.data)
         hang = place.config.node.hang_seconds
         lead = LeaseFile.claim(place.data / LEASE, **place.names(), epoch=reader.head().epoch, hang=hang)
         try:
@@ -79,37 +82,33 @@ async def serve(place: Place, ready: Callable[[str], None] = log.info, watch: Wa
     except BaseException:
         lead.release()
         raise
-    await _lead(place, directory, sequencer, lead, stopping, ready)
+    primary = _primary(place, directory, sequencer, lead, Checker())
+    await _lead(place, primary, AdminServer(primary, place.data / SOCKET), stopping, ready)
 
 
 async def follow(place: Place, followed: Path, ready: Callable[[str], None] = log.info) -> None:
     """Follow the venue's leader until a signal; lead when the lead is free. JournalError: why it stops."""
     check(place.config.listen)
+    for directory in (place.data, followed):
+        refuse_counterfactual_in(directory)
     stopping = _signals()
     place.data.mkdir(parents=True, exist_ok=True)
-    following = _Following(place, followed)
+    following, checker, led = _Following(place, followed), Checker(), None
     admin = AdminServer(following, place.data / SOCKET)
     try:
         await admin.start()
+        # Its start takes longer than the rest of a promotion, and clients that come over log in before all else.
+        await checker.start()
         ready(f"standby of {followed}, after row {following.standby.journal.head().sequence}")
         lead = await following.until_led(stopping)
-    except BaseException:
-        following.close()
-        raise
+        led = following.promote(lead, checker) if lead is not None else None
     finally:
-        await admin.stop()
-    if lead is None:
-        following.close()
-        return
-    try:
-        directory, sequencer = following.standby.promote(lead.epoch, following.clock.now(), lead, lead.before)
-    except BaseException:
-        lead.release()
-        following.close()
-        raise
-    following.hang_up()
-    log.info("promoted", epoch=lead.epoch, sequence=directory.head().sequence)
-    await _lead(place, directory, sequencer, lead, stopping, ready)
+        if led is None:
+            await admin.stop()
+            following.close()
+            await checker.close()
+    if led is not None:
+        await _lead(place, led, admin, stopping, ready)
 
 
 class _Following:
@@ -117,7 +116,7 @@ class _Following:
 
     def __init__(self, place: Place, followed: Path) -> None:
         """Begin to follow; what `Standby` and `rejoin` raise."""
-        self._place = place
+        self.place = place
         # A former leader's directory has the lease itself, and the one that it follows now a link to it.
         ours = place.data / LEASE
         same = ours.exists() and ours.samefile(followed / LEASE)
@@ -134,10 +133,10 @@ class _Following:
         self.followed = followed
         feed = DirectoryFeed(followed)
         try:
-            aside = rejoin(self._place.data, feed)
+            aside = rejoin(self.place.data, feed)
             if aside is not None:
                 log.warning("the journal here differed from the venue's; it was kept", aside=str(aside))
-            self.standby = Standby(self._place.data, feed)
+            self.standby = Standby(self.place.data, feed)
         except BaseException:
             feed.close()
             raise
@@ -154,16 +153,16 @@ class _Following:
     async def _step(self) -> None:
         """Take what the leader has, or wait for its doorbell."""
         if self.standby.step():
-            self.standby.snapshot_if_due(self._place.config.node.snapshot_rows)
+            self.standby.snapshot_if_due(self.place.config.node.snapshot_rows)
             await asyncio.sleep(0)
         else:
             await asyncio.get_running_loop().run_in_executor(None, self._bell.wait, IDLE_SECONDS)
 
     def _take_lead(self) -> LeaseFile | None:
         """The lead, if its holder is gone or hangs; where it cannot be had, that is told once and changes nothing."""
-        hang = self._place.config.node.hang_seconds
+        hang = self.place.config.node.hang_seconds
         state = read(self._lease)
-        if state is not None and state.alive() and not hung(state, boot_time(), hang):
+        if state is not None and state.alive() and not (released(self._lease) or hung(state, boot_time(), hang)):
             if state.hash and state.directory not in (self._own, str(self.followed.resolve())):
                 # Another standby was promoted: the venue goes on there.
                 self.close()
@@ -171,7 +170,7 @@ class _Following:
             return None
         epoch = self.standby.journal.head().epoch
         try:
-            return LeaseFile.take(self._lease, hang=hang, epoch=epoch, **self._place.names())
+            return LeaseFile.take(self._lease, hang=hang, epoch=epoch, **self.place.names())
         except LeadHeld as error:
             if str(error) != self._refused:
                 self._refused = str(error)
@@ -198,47 +197,55 @@ class _Following:
         """Nothing: a standby takes no commands."""
         raise NotTaken(f"this is a standby of {self.followed}")
 
-    def hang_up(self) -> None:
-        """Listen to no doorbell any more."""
+    def promote(self, lead: LeaseFile, checker: Checker) -> Primary:
+        """Become the one that leads; a lead that cannot be used is given back. What `Standby.promote` raises."""
+        try:
+            directory, sequencer = self.standby.promote(lead.epoch, self.clock.now(), lead, lead.before)
+        except BaseException:
+            lead.release()
+            raise
         self._bell.close()
+        log.info("promoted", epoch=lead.epoch, sequence=directory.head().sequence)
+        return _primary(self.place, directory, sequencer, lead, checker)
 
     def close(self) -> None:
         """Give everything back."""
-        self.hang_up()
+        self._bell.close()
         self.standby.close()
 
 
-async def _lead(
-    place: Place,
-    directory: JournalDirectory,
-    sequencer: Sequencer,
-    lead: LeaseFile,
-    stopping: asyncio.Event,
-    ready: Callable[[str], None],
-) -> None:
-    """Serve with the lead, until the signal or until something ends it."""
+def _primary(
+    place: Place, directory: JournalDirectory, sequencer: Sequencer, lead: LeaseFile, checker: Checker
+) -> Primary:
+    """What leads; under an epoch of its own, which the journal gets first."""
     clock = Clock(since=int(sequencer.machine.engine.now))
     if lead.epoch > directory.head().epoch:
         sequencer.promote(lead.epoch, clock.now())
     lead.tell(directory.head())
-    primary = Primary(directory, sequencer, lead, place.config, clock=clock)
+    primary = Primary(directory, sequencer, lead, place.config, clock=clock, checker=checker)
     where = place.config.listen
     tls = (where.tls_certificate, where.tls_key) if where.tls_key else None
     primary.children = Children(place.data, place.market_data, place.config.node.snapshot_rows, tls)
-    admin = AdminServer(primary, place.data / SOCKET)
+    return primary
+
+
+async def _lead(
+    place: Place, primary: Primary, admin: AdminServer, stopping: asyncio.Event, ready: Callable[[str], None]
+) -> None:
+    """Serve with the lead, until the signal or until something ends it."""
+    admin.show(primary)
     running = asyncio.create_task(primary.run())
     waiting = asyncio.create_task(stopping.wait())
     servers = []
     try:
         await admin.start()
-        limits = place.config.limits
         servers = await listen(
             primary.gateway.connection,
             place.config.listen,
             insecure=place.insecure,
-            handshake=limits.unauthenticated_seconds,
+            handshake=place.config.limits.unauthenticated_seconds,
         )
-        ready(f"primary at {place.address()}, epoch {lead.epoch}, after row {directory.head().sequence}")
+        ready(f"primary at {place.address()}, epoch {primary.lead.epoch}, after row {primary.head().sequence}")
         await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
     finally:
         for server in servers:

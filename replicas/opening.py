@@ -12,6 +12,7 @@ from journal.errors import Damaged, JournalError, NotAJournal, WrongSemantics
 from journal.event_store import EventStore
 from journal.journal import RollingJournal
 from replicas.attempts import ATTEMPTS, Attempts, Narrowing
+from replicas.counterfactual import refuse_counterfactual
 from replicas.errors import EventsDiffer
 from replicas.replay import Watch, is_quarantine, quarantines, recover, replay, start
 from replicas.sequencer import Sequencer
@@ -26,13 +27,14 @@ def create(path: Path) -> tuple[JournalDirectory, Sequencer]:
 
 
 def resume(path: Path, watch: Watch | None = None) -> tuple[JournalDirectory, Sequencer]:
-    """The venue as its journal says, ready to go on. NotAJournal, Locked, Damaged, EventsDiffer, DiskError.
+    """The venue as its journal says, ready to go on. NotAJournal, Locked, Damaged, EventsDiffer, DiskError, Counterfactual.
 
     A row of the last batch that killed two earlier starts is quarantined by this one, unless its events are stored.
     """
     directory = JournalDirectory(path, write=True)
     sequencer = None
     try:
+        refuse_counterfactual(directory.flags, path)
         attempts = Attempts(path / ATTEMPTS, applied=_stored(directory.events))
         sequencer = take_over(directory, directory.snapshots, attempts, watch)
         sequencer.events = mend_events(directory)

@@ -162,7 +162,7 @@ class AddressLimiter:
 
 
 class Checker:
-    """The asyncio side of the checker process, which is started by the first check and again after its death."""
+    """The asyncio side of the checker process, which is started by `start` or the first check, and again after its death."""
 
     def __init__(self, queue: int = QUEUE_MAX) -> None:
         """`queue` checks may wait, the running one included."""
@@ -186,9 +186,7 @@ class Checker:
         """Whether it is the password. Busy, CheckerGone. A password longer than 10 bytes is wrong, at the same cost."""
         fitting = password if len(password) <= PASSWORD_MAX else b""
         request = _REQUEST.pack(cost, len(fitting), fitting, hash, salt)
-        async with self._starting:
-            if self._process is None:
-                await self._start()
+        await self.start()
         if self._process is None or self._process.stdin is None:
             raise CheckerGone("the password checker was closed")
         # A caller that went away still occupies the checker, so its future stays in the queue until it is answered.
@@ -198,6 +196,12 @@ class Checker:
         self._waiting.append(answer)
         self._process.stdin.write(request)
         return await answer and fitting == password
+
+    async def start(self) -> None:
+        """Have the process run before it is needed; CheckerGone if it cannot be started."""
+        async with self._starting:
+            if self._process is None:
+                await self._start()
 
     async def _start(self) -> None:
         # The interpreter finds our packages from where they stand, wherever the node was started. In a session of its

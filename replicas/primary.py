@@ -55,8 +55,9 @@ class Primary:
         config: NodeConfig,
         *,
         clock: Clock | None = None,
+        checker: Checker | None = None,
     ) -> None:
-        """Lead with a journal and its writer, both of which `run` closes in the end."""
+        """Lead with a journal and its writer, both of which `run` closes in the end, as it does the password checker."""
         if sequencer.events is None:
             raise AssertionError("a primary keeps its events")
         self.directory = directory
@@ -74,7 +75,7 @@ class Primary:
         self._at = 0
         self.children: Children | None = None
         """The processes beside this one, if there are any."""
-        self._checker = Checker()
+        self._checker = checker or Checker()
         self.gateway = Gateway(self, self._checker)
         self._doorbell = Doorbell(directory.path / DOORBELL)
         self._answered = asyncio.Event()

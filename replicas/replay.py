@@ -75,7 +75,7 @@ def replay(journal: Journal, machine: Machine, *, to: int = SUM_MAX, until: int 
     """
     chain = Chain()
     known = {machine.engine.sequence: machine.digest.value()}
-    for value, following in _ahead(journal.batches(machine.engine.sequence + 1)):
+    for value, following in ahead(journal.batches(machine.engine.sequence + 1)):
         header = chain.feed(value)
         if header.semantics != SEMANTICS:
             raise WrongSemantics(name_of(header), f"semantics {header.semantics}; this release applies {SEMANTICS}")
@@ -119,7 +119,7 @@ def is_quarantine(value: bytes) -> bool:
     return read_header(value).kind == BatchKind.COMMANDS and int.from_bytes(kind, "little") == CommandKind.QUARANTINE
 
 
-def _ahead(values: Iterator[bytes]) -> Iterator[tuple[bytes, list[bytes]]]:
+def ahead(values: Iterator[bytes]) -> Iterator[tuple[bytes, list[bytes]]]:
     """Each batch with those after it that begin with a Quarantine row, up to the first that does not."""
     queue: list[bytes] = []
     for value in values:

@@ -130,8 +130,10 @@ class Sequencer:
 
     def _closing(self) -> bytes:
         engine = self.machine.engine
-        digest = self.machine.digest.value()
-        return seal_closing(self.journal.head(), semantics=SEMANTICS, epoch=self.epoch, time=engine.now, digest=digest)
+        digest, flags = self.machine.digest.value(), self.journal.flags
+        return seal_closing(
+            self.journal.head(), semantics=SEMANTICS, epoch=self.epoch, time=engine.now, digest=digest, flags=flags
+        )
 
     def snapshot(self, directory: JournalDirectory) -> None:
         """Write a snapshot of the present state beside the journal, and drop old ones."""
@@ -156,6 +158,7 @@ class Sequencer:
         value = seal(
             stamped,
             semantics=SEMANTICS,
+            flags=self.journal.flags,
             epoch=self.epoch,
             first=head.sequence + 1,
             base_time=_TIME.unpack_from(stamped, TIME)[0],

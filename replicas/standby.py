@@ -21,6 +21,7 @@ from journal.event_store import EventStore
 from journal.journal import Head
 from journal.state import ends_state
 from replicas.attempts import ATTEMPTS, Attempts
+from replicas.counterfactual import refuse_counterfactual
 from replicas.errors import EventsDiffer, Stopped
 from replicas.feed import Feed
 from replicas.joining import adopt
@@ -62,6 +63,7 @@ class Standby:
         self._attempts = Attempts(directory / ATTEMPTS)
         self.journal = JournalDirectory(directory, write=True)
         try:
+            refuse_counterfactual(self.journal.flags, directory)
             self.machine, self._held = _machine(self.journal)
             self._chain = _chain(self.journal)
             self._events: EventStore = mend_events(self.journal, self.machine.engine.sequence)

@@ -21,6 +21,9 @@ LINES_MIN = {"submit": 300, "close": 250, "snapshot": 400, "roll": 900, "resume"
 CALLS_MIN = {"submit": 15, "close": 10, "snapshot": 24, "roll": 60, "resume": 70, "create": 80, "poison": 16}
 """System calls that change a file, likewise."""
 
+ERRORS = 40
+"""Calls that the normal run lets fail, at least; by night all of them."""
+
 
 def harness(*arguments):
     """What the harness prints."""
@@ -76,8 +79,9 @@ def test_killed_at_every_call_that_changes_a_file(tmp_path, act):
 @pytest.mark.parametrize("act", ACTS)
 def test_an_error_of_the_disk_at_every_call(tmp_path, act):
     """Wherever the disk fails or is full, the writer stops there, and all that it acknowledged is recovered."""
-    found = struck(tmp_path, "errors", act)
-    assert found["points"] == found["all"] >= 2 * CALLS_MIN[act] - 10
+    found = struck(tmp_path, "errors", act, 0 if NIGHT else ERRORS)
+    assert found["all"] >= 2 * CALLS_MIN[act] - 10
+    assert found["points"] >= (found["all"] if NIGHT else min(ERRORS, found["all"]))
 
 
 @pytest.mark.skipif(bool(why_no_strace()), reason=why_no_strace())

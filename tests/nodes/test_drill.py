@@ -19,7 +19,7 @@ from replicas.replay import start
 from replicas.sequencer import Sequencer
 from tests.conftest import seed
 from tests.nodes.fake_server import NOW, VENUE, enter
-from tools.drill_checks import (
+from tools.drills.checks import (
     Auditor,
     Findings,
     compare_digest,
@@ -283,8 +283,8 @@ def test_a_drill_stops_counting_notes_but_not_findings():
 
 @pytest.mark.both
 def test_a_drill_with_real_processes_finds_nothing(tmp_path):
-    from tools.drill_load import venue
-    from tools.drill_run import run
+    from tools.drills.load import venue
+    from tools.drills.run import run
     from tools.make_venue import make_venue
 
     (tmp_path / "venue.toml").write_text(venue(2))
@@ -299,10 +299,10 @@ def test_a_drill_with_real_processes_finds_nothing(tmp_path):
 
 
 def test_a_disk_that_is_full_costs_the_lead_and_no_command(tmp_path):
-    from tools.drill_disks import disks
-    from tools.drill_load import venue
-    from tools.drill_nodes import DISK_FAULTS, NAMES, data_of
-    from tools.drill_run import run
+    from tools.drills.disks import disks
+    from tools.drills.load import venue
+    from tools.drills.nodes import DISK_FAULTS, NAMES, data_of
+    from tools.drills.run import run
     from tools.failures import Failure
     from tools.make_venue import make_venue
 

@@ -17,7 +17,7 @@ from core.state import SEMANTICS
 from journal.journal import Head
 from journal.memory import MemoryJournal
 from replicas.lead import CorruptLease, Deposed, LeadHeld, Superseded
-from replicas.lease import LeaseFile, boot_time, hung, join, read, refuse_stale
+from replicas.lease import LeaseFile, boot_time, hung, join, read, refuse_stale, released
 from replicas.lease_state import SIZE, LeaseState, pack, start_time, unpack
 from replicas.sequencer import Sequencer
 from tests.crash.harness import fork
@@ -253,6 +253,23 @@ def test_a_holder_that_hangs_is_killed_and_seen_dead(path, stop):
         assert not lease.before.alive()
         assert (lease.before.pid, lease.epoch) == (pid, 2)
         assert died_of(pid) == signal.SIGKILL
+
+
+def test_a_holder_that_gave_it_back_may_live_on(path):
+    """A node that cannot lead any more does not let the venue wait until it has ended."""
+    held = holder(path)
+
+    def given_back():
+        held()
+        held.lease.release()
+
+    with process(given_back) as (pid, _):
+        assert released(path)
+        assert read(path).alive()
+        lease = take(path)
+        assert (lease.before.pid, lease.epoch) == (pid, lease.before.epoch + 1)
+        os.kill(pid, 0)
+        assert not released(path)
 
 
 def test_a_number_that_another_process_has_now_is_not_killed(path):

@@ -1,6 +1,7 @@
 """Nodes as processes: a failover loses nothing, a hung primary is killed first, and nobody leads twice."""
 
 import asyncio
+import os
 import signal
 
 import pytest
@@ -10,6 +11,10 @@ from core.kinds import Side
 from journal.directory import JournalDirectory
 from journal.verify import verify
 from replicas.client import Client
+from replicas.lease import LEASE, LeaseFile
+from replicas.limits import Node, NodeConfig
+from replicas.node import Place, _Following
+from tests.crash.harness import fork
 from tests.nodes.processes import nodes
 from tests.nodes.served import OPERATOR, PASSWORD, order, venue
 from tools.main import app
@@ -125,6 +130,42 @@ def test_a_clean_stop_closes_the_journal_and_the_standby_goes_on(pair):
     assert directory.closed()
     directory.close()
     standby.until("primary at")
+
+
+def test_a_node_that_gave_the_lead_back_is_not_waited_for(tmp_path):
+    """A node that cannot write any more takes its time to end; the standby leads before that."""
+    venue(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+
+    def gives_back(pipe):
+        head = JournalDirectory(tmp_path / "a").head()
+        lead = LeaseFile.claim(
+            tmp_path / "a" / LEASE, directory=tmp_path / "a", address="", admin="", epoch=head.epoch, hang=60
+        )
+        lead.tell(head)
+        os.write(pipe, b"held\n")
+        signal.sigwait({signal.SIGUSR1})
+        lead.release()
+        os.write(pipe, b"released\n")
+        signal.pause()
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    pid, reading = fork(gives_back)
+    try:
+        assert os.read(reading, 100) == b"held\n"
+        config = NodeConfig(node=Node(hang_seconds=60))
+        following = _Following(Place(tmp_path / "b", config), tmp_path / "a")
+        assert following._take_lead() is None
+        os.kill(pid, signal.SIGUSR1)
+        assert os.read(reading, 100) == b"released\n"
+        assert following._take_lead() is not None
+        os.kill(pid, 0)
+        following.close()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(reading)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
 
 
 def test_two_nodes_never_lead_at_the_same_time(pair):

@@ -36,6 +36,9 @@ LINES_MIN = {"open": 300, "step": 1_500, "promote": 700, "promote_poison": 1_000
 CALLS_MIN = {"open": 120, "step": 70, "promote": 38, "promote_poison": 44, "rejoin": 25}
 """System calls that change a file, likewise."""
 
+ERRORS = 40
+"""Calls that the normal run lets fail, at least; by night all of them."""
+
 
 def venue():
     """Two batches, a roll, and three batches: ten rows."""
@@ -225,7 +228,7 @@ def test_killed_at_any_call_that_changes_a_file_it_can_be_promoted(tmp_path, act
 @pytest.mark.skipif(bool(why_no_strace()), reason=why_no_strace())
 @pytest.mark.parametrize("act", ACTS)
 def test_whatever_call_the_disk_fails_it_can_be_promoted(tmp_path, act):
-    assert struck(tmp_path, act, Errors(tmp_path / "calls")) >= 2 * CALLS_MIN[act] - 10
+    assert struck(tmp_path, act, Errors(tmp_path / "calls"), 0 if NIGHT else ERRORS) >= 2 * CALLS_MIN[act] - 10
 
 
 @pytest.mark.skipif(bool(why_no_strace()), reason=why_no_strace())
