@@ -4,6 +4,10 @@ A console block shows `$ command` lines and, where it matters, what they print: 
 `...` stands for anything. `lockstep` runs; `make` must be a verb of the Makefile. A block that cannot run says why:
 
     <!-- not run: it needs two terminals -->
+
+A block whose commands end with another exit code than 0 says so:
+
+    <!-- ends with code 1 -->
 """
 
 import re
@@ -21,6 +25,7 @@ README = HERE / "README.md"
 DOCUMENTS = [README, *sorted((HERE / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)")
 NOT_RUN = re.compile(r"<!-- not run: *(?P<reason>.*?) *-->")
+ENDS_WITH = re.compile(r"<!-- ends with code (?P<code>[0-9]+) -->")
 SET_UP = {"cd", "git"}
 """Commands that lead to where ours can be typed; they are read and not run."""
 
@@ -36,6 +41,8 @@ class Block:
     language: str
     text: str
     not_run: str | None
+    code: int = 0
+    """The exit code of each command in it."""
 
     def __str__(self) -> str:
         """Where it stands."""
@@ -54,10 +61,9 @@ def blocks(document: Path) -> list[Block]:
                 if inner.strip() == "```":
                     break
                 body.append(inner[indent:])
-            note = NOT_RUN.search(before)
-            found.append(
-                Block(document, number, opening["language"], "\n".join(body), note["reason"] if note else None)
-            )
+            note, ends = NOT_RUN.search(before), ENDS_WITH.search(before)
+            reason, code = note["reason"] if note else None, int(ends["code"]) if ends else 0
+            found.append(Block(document, number, opening["language"], "\n".join(body), reason, code))
             before = ""
         elif line.strip():
             before = line
@@ -99,7 +105,7 @@ def run_lockstep(block: Block, arguments: list[str], shown: list[str]) -> None:
 
     result = CliRunner(env={"COLUMNS": "120", "NO_COLOR": "1"}).invoke(app, arguments)
     said = f"{block}: lockstep {shlex.join(arguments)}\n{result.output}"
-    assert result.exit_code == 0, f"{said}\n{result.exception!r}"
+    assert result.exit_code == block.code, f"{said}\n{result.exception!r}"
     line = missing(shown, result.output)
     assert line is None, f"{said}\nlacks the line that is shown: {line}"
 

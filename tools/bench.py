@@ -23,6 +23,10 @@ def bench(
         typer.Option(help="An existing directory on the disk to measure; the system's temporary one if not."),
     ] = None,
     nodes: Annotated[bool, typer.Option("--nodes", help="Measure a node through real sockets instead.")] = False,
+    history: Annotated[bool, typer.Option("--history", help="Ask a long journal for random moments instead.")] = False,
+    projections: Annotated[
+        bool, typer.Option("--projections", help="Bring views in SQLite up to a journal's end instead.")
+    ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="A few seconds, to see that it works.")] = False,
 ) -> None:
     """Measure the engine, then with each further part of a node, then the disk; best of several runs.
@@ -34,11 +38,13 @@ def bench(
     from tempfile import TemporaryDirectory
 
     refuse_no_file("--json", json)
-    if nodes:
-        refuse_both("--nodes", "--flow", both=flow is not None)
-        _bench_nodes(json, folder, quick=quick)
+    others = [("--nodes", nodes), ("--history", history), ("--projections", projections)]
+    chosen = [name for name, wanted in others if wanted]
+    if chosen:
+        refuse_both(chosen[0], [*chosen, "--flow"][1], both=len(chosen) > 1 or flow is not None)
+        _bench_other(chosen[0], json, folder, commands, quick=quick)
         return
-    from tools.bench_report import Bench, Plan, choose
+    from tools.benches.report import Bench, Plan, choose
 
     try:
         flows = choose(flow, commands, quick=quick)
@@ -51,14 +57,24 @@ def bench(
         json.write_text(report.json())
 
 
-def _bench_nodes(json: Path | None, folder: Path | None, *, quick: bool) -> None:
+def _bench_other(what: str, json: Path | None, folder: Path | None, commands: int | None, *, quick: bool) -> None:
     from json import dumps
     from tempfile import TemporaryDirectory
 
-    from tools.bench_nodes import measure, show
+    from tools.benches import history as bench_history
+    from tools.benches import nodes as bench_nodes
+    from tools.benches import projections as bench_projections
 
     with TemporaryDirectory(prefix="lockstep-bench-", dir=folder) as scratch:
-        figures = measure(Path(scratch), quick=quick)
-    show(figures)
+        place = Path(scratch)
+        if what == "--nodes":
+            figures = bench_nodes.measure(place, quick=quick)
+            bench_nodes.show(figures)
+        elif what == "--history":
+            figures = bench_history.measure(place, bench_history.Size.usual(commands, quick=quick))
+            bench_history.show(figures)
+        else:
+            figures = bench_projections.measure(place, commands, quick=quick)
+            bench_projections.show(figures)
     if json is not None:
         json.write_text(dumps(figures, indent=2) + "\n")

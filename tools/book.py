@@ -1,7 +1,7 @@
 """`lockstep book`: the ladder of an instrument at any moment."""
 
 from itertools import zip_longest
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 from rich.table import Table
@@ -44,10 +44,17 @@ def book(
     print_table(view.table(orders=orders))
 
 
+class Shown(Protocol):
+    """A book, however it was rebuilt."""
+
+    def levels(self, side: int, depth: int | None = None) -> list[Level]:
+        """The levels of a side from the best outwards, all or so many."""
+
+
 class View:
     """A book with the decimals that its instrument displays."""
 
-    def __init__(self, instrument: InstrumentState, shown: Book, depth: int) -> None:
+    def __init__(self, instrument: InstrumentState, shown: Shown, depth: int) -> None:
         self._instrument = instrument
         self._price_decimals = instrument.flags & DECIMALS_MASK
         self._quantity_decimals = instrument.flags >> QUANTITY_DECIMALS_SHIFT & DECIMALS_MASK

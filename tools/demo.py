@@ -30,7 +30,7 @@ def demo(
     from tempfile import TemporaryDirectory
 
     from journal.errors import Exists, NotAJournal
-    from tools.demo_story import tell
+    from tools.demos.story import tell
 
     with TemporaryDirectory(prefix="lockstep-demo-") as scratch:
         try:
@@ -44,8 +44,8 @@ def demo(
 
 
 def _fail_over(folder: Path, seed: int) -> bool:
-    from tools.demo_failover import fail_over
-    from tools.demo_story import Clock
+    from tools.demos.failover import fail_over
+    from tools.demos.story import Clock
 
     clock = Clock()
     clock.console.print(

@@ -11,7 +11,7 @@ from tools.failures import FAILED
 from tools.options import Json
 
 if TYPE_CHECKING:
-    from tools.drill_run import Result
+    from tools.drills.run import Result
 
 
 def drill(
@@ -49,7 +49,7 @@ def drill(
     from secrets import randbelow
     from tempfile import mkdtemp
 
-    from tools.drill_load import venue
+    from tools.drills.load import venue
     from tools.whole import refuse_full
 
     deck = _deck(only, disks=megabytes is not None)
@@ -78,7 +78,7 @@ def drill(
 
 def _deck(only: list[str] | None, *, disks: bool) -> tuple[str, ...]:
     """The faults that are dealt. Misuse for a fault that there is not."""
-    from tools.drill_nodes import DECK, DECK_WITH_DISKS, DISK_FAULTS, FAULTS
+    from tools.drills.nodes import DECK, DECK_WITH_DISKS, DISK_FAULTS, FAULTS
     from tools.failures import Misuse
 
     known = (*FAULTS, *DISK_FAULTS) if disks else tuple(FAULTS)
@@ -96,9 +96,9 @@ def _run(
     """The drill, on disks of their own if they are wanted; what is on them is kept in the folder where it has to be."""
     from contextlib import nullcontext
 
-    from tools.drill_disks import disks
-    from tools.drill_nodes import NAMES, data_of
-    from tools.drill_run import NO_DISKS, run
+    from tools.drills.disks import disks
+    from tools.drills.nodes import NAMES, data_of
+    from tools.drills.run import NO_DISKS, run
     from tools.make_venue import make_venue
 
     with disks(folder, NAMES, megabytes) if megabytes else nullcontext(NO_DISKS) as mounted:

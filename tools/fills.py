@@ -7,7 +7,7 @@ from core.kinds import REMOVED, EventKind
 from journal.directory import JournalDirectory
 from replicas.replay import Applied
 from tools.event_rows import command_rows, event_rows
-from tools.import_orders import source_id
+from tools.importing.orders import source_id
 from tools.options import Journal, Json, JsonLines, refuse_both
 from tools.output import print_all
 from tools.reading import applied, begin, opened

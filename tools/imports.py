@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from tools.failures import Misuse
+from tools.importing.source import is_symbol
 from tools.options import refuse_no_file
-from tools.source import is_symbol
 
 imports = typer.Typer(help="Make a journal of foreign order flow.", no_args_is_help=False)
 
@@ -45,8 +45,8 @@ def lobster(
 
     Example: lockstep import lobster AAPL_2012-06-21_message_50.csv.xz --journal aapl
     """
-    from tools import import_lobster
-    from tools.importing import refuse_existing, write_journal
+    from tools.importing import lobster as import_lobster
+    from tools.importing.writing import refuse_existing, write_journal
 
     refuse_existing(journal)
     _say(write_journal(import_lobster.read(messages, symbol, as_shown=as_shown), journal), as_json=as_json)
@@ -68,8 +68,8 @@ def orders(
 
     Example: lockstep import orders flow --journal venue --symbol AAPL
     """
-    from tools import import_orders
-    from tools.importing import refuse_existing, write_journal
+    from tools.importing import orders as import_orders
+    from tools.importing.writing import refuse_existing, write_journal
 
     refuse_existing(journal)
     _say(write_journal(import_orders.read(folder, symbol), journal), as_json=as_json)
@@ -89,8 +89,8 @@ def flash1(
 
     Example: lockstep import flash1 normal_seed7_count20000.bin.xz --journal normal --reports reports.txt
     """
-    from tools import import_flash1
-    from tools.importing import refuse_existing, write_journal
+    from tools.importing import flash1 as import_flash1
+    from tools.importing.writing import refuse_existing, write_journal
 
     refuse_existing(journal)
     refuse_no_file("--reports", reports)
@@ -121,9 +121,9 @@ def bitstamp(
 
     Example: lockstep import bitstamp 2015-05-01.log.xz --journal bitstamp
     """
-    from tools.feed_check import BookCheck
-    from tools.import_bitstamp import read
-    from tools.importing import refuse_existing, write_journal
+    from tools.importing.bitstamp import read
+    from tools.importing.feed_check import BookCheck
+    from tools.importing.writing import refuse_existing, write_journal
 
     refuse_existing(journal)
     source, published = read(log, symbol)
@@ -143,9 +143,9 @@ def kraken(
 
     Example: lockstep import kraken KRAKEN.ws.50.0.xz --journal kraken
     """
-    from tools.feed_check import ChecksumCheck
-    from tools.import_kraken import read
-    from tools.importing import refuse_existing, write_journal
+    from tools.importing.feed_check import ChecksumCheck
+    from tools.importing.kraken import read
+    from tools.importing.writing import refuse_existing, write_journal
 
     refuse_existing(journal)
     source, checksums = read(capture)
@@ -154,7 +154,7 @@ def kraken(
 
 
 def _say(summary: object, *, as_json: bool, checked: dict[str, int] | None = None) -> None:
-    from tools.importing import Summary
+    from tools.importing.writing import Summary
     from tools.output import print_json
 
     assert isinstance(summary, Summary)

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from core.kinds import ROW_SIZE, TIME
-from journal.batch import HEADER_SIZE, read_header
+from journal.batch import HEADER_SIZE
+from journal.check import check
 from journal.directory import JournalDirectory
 from tools.failures import Misuse
 
@@ -80,7 +81,8 @@ def last_row_by(journal: JournalDirectory, time: int, first: int, last: int) -> 
 
 def _time_of(journal: JournalDirectory, sequence: int) -> int:
     value = next(journal.batches(sequence))
-    at = HEADER_SIZE + (sequence - read_header(value).first) * ROW_SIZE + TIME
+    # A damaged stamp would lead the search astray, to a row that nobody asked for.
+    at = HEADER_SIZE + (sequence - check(value).first) * ROW_SIZE + TIME
     time: int = struct.unpack_from("<q", value, at)[0]
     return time
 

@@ -1,5 +1,6 @@
 """Opening a journal to read it, and the venue as it stood at a row. Nothing here writes."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import NamedTuple
 from core.machine import Machine
 from core.state import SEMANTICS
 from journal import snapshots
+from journal.batch import COUNTERFACTUAL
 from journal.directory import JournalDirectory, segment_firsts
 from journal.errors import JournalError, NotAJournal, WrongSemantics
 from replicas.replay import Applied, replay
@@ -27,13 +29,21 @@ def opened(path: Path) -> Iterator[JournalDirectory]:
     try:
         journal = JournalDirectory(path)
         try:
+            tell_counterfactual(journal)
             yield journal
         finally:
             journal.close()
     except NotAJournal as error:
-        if not segment_firsts(path):
+        # What is raised while it is open may be about another journal.
+        if not segment_firsts(path) or not str(error).startswith((f"{path}:", f"{path}/")):
             raise
         raise Failure(_lost(path, error)) from None
+
+
+def tell_counterfactual(journal: JournalDirectory) -> None:
+    """Whatever is asked of a journal that tells what did not happen, one line says so."""
+    if journal.flags & COUNTERFACTUAL:
+        print(f"{journal.path}: counterfactual: this did not happen", file=sys.stderr)
 
 
 def _lost(path: Path, error: NotAJournal) -> str:

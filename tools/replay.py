@@ -1,6 +1,7 @@
 """`lockstep replay`: apply a journal again, and print the digests that every replica must agree on."""
 
 import sys
+from pathlib import Path
 from time import perf_counter
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from tools.moments import TIME_HELP, moment
 from tools.options import Journal, Json, refuse_both
 from tools.output import print_json
 from tools.reading import applied, begin, opened
+from tools.worlds.comparison import LISTED
 
 CHECK_ROWS = 100_000
 
@@ -30,17 +32,42 @@ def replay(
     ] = False,
     from_zero: Annotated[bool, typer.Option("--from-zero", help="Begin at the first segment, the default.")] = False,
     from_snapshot: Annotated[bool, typer.Option("--from-snapshot", help="Begin at the newest sound state.")] = False,
+    behaviour_diff: Annotated[
+        bool, typer.Option("--behaviour-diff", help="Say what would be otherwise under --engine, or with --change.")
+    ] = False,
+    engine: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Another build of the engine: a checkout or a wheel.")
+    ] = None,
+    change: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Other commands or rules (TOML), as for `lockstep whatif`.")
+    ] = None,
+    intended: Annotated[Path | None, typer.Option(metavar="FILE", help="Differences that are meant (TOML).")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail as well if an intended difference is not found.")
+    ] = False,
+    listed: Annotated[int, typer.Option(min=0, help="Differences of each kind that are shown.")] = LISTED,
     as_json: Json = False,
 ) -> None:
     """Replay a journal and print the event digest and the state digest; the rate goes to stderr.
 
+    With --behaviour-diff the journal is replayed twice, here and under another build or with other rules, and the exit code
+    is 1 if anything but what is intended differs.
+
     Example: lockstep replay venue --to 1000 --check
+
+    Example: lockstep replay venue --engine ../next --behaviour-diff --intended intended.toml
     """
+    from tools.behaviour import asked
+
     refuse_both("--from-zero", "--from-snapshot", both=from_zero and from_snapshot)
+    other = asked(behaviour_diff, engine, change, intended, strict=strict, checked=checked)
     with opened(journal) as source:
         last = moment(source, to, until, ("--to", "--until"))
-        machine, name = begin(source, last, from_zero=not from_snapshot)
+        start = min(last, other.begins - 1) if other and from_snapshot else last
+        machine, name = begin(source, max(start, source.segments()[0] - 1), from_zero=not from_snapshot)
         print(f"from {name}, after row {machine.engine.sequence}", file=sys.stderr)
+        if other:
+            raise typer.Exit(other.compare(source, machine, last=last, listed=listed, as_json=as_json))
         _run(source, machine, last, checked=checked)
     digests = {
         "sequence": machine.engine.sequence,

@@ -33,6 +33,8 @@ def verify(
     else:
         print(report)
         print("sound" if report.good else f"damaged: {report.first_damage}")
+        if report.counterfactual:
+            print("counterfactual: this did not happen")
         if report.head is not None:
             print(f"head {report.head.sequence}:{report.head.hash.hex()}")
     if not report.good:
@@ -55,6 +57,7 @@ def _json(report: Report) -> dict[str, object]:
     return {
         "sound": report.good,
         "first_damage": report.first_damage,
+        "counterfactual": report.counterfactual,
         "head": None if head is None else {"epoch": head.epoch, "sequence": head.sequence, "hash": head.hash.hex()},
         "parts": [part._asdict() for part in report.parts],
     }

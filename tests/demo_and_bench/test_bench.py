@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tools.build import build
+from tools.failures import MISUSED
 from tools.main import app
 
 STAGES = [
@@ -70,3 +71,32 @@ def test_a_flow_that_cannot_be_read_is_a_wrong_command_line(tmp_path, flow):
     result, figures = run(tmp_path, "--flow", flow)
     assert result.exit_code == 64
     assert figures == {}
+
+
+def test_views_are_measured(tmp_path):
+    result = CliRunner().invoke(app, ["bench", "--projections", "--quick", "--json", str(tmp_path / "figures.json")])
+    assert result.exit_code == 0, result.output
+    views = json.loads((tmp_path / "figures.json").read_text())["views"]
+    assert [view["projection"] for view in views] == ["trades", "positions", "candles_1m", "orders", "usage"]
+    assert {view["events"] for view in views} == {views[0]["events"]}
+    assert views[0]["events"] > 5_000
+    assert all(view["events_per_second"] > 0 for view in views)
+
+
+def test_random_moments_are_measured(tmp_path):
+    result = CliRunner().invoke(app, ["bench", "--history", "--quick", "--json", str(tmp_path / "figures.json")])
+    assert result.exit_code == 0, result.output
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert (
+        figures["snapshots_ms"].keys()
+        == figures["cache_ms"].keys()
+        == {"book", "account", "order", "instrument", "venue"}
+    )
+    assert figures["resting"] > 0
+
+
+@pytest.mark.parametrize("others", [("--nodes", "--history"), ("--projections", "--flow", "own")])
+def test_only_one_thing_is_measured_at_a_time(others):
+    result = CliRunner().invoke(app, ["bench", *others])
+    assert result.exit_code == MISUSED
+    assert "exclude each other" in result.stderr

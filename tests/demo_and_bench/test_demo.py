@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from journal.directory import JournalDirectory
 from journal.report import Report
 from journal.verify import verify
-from tools import demo_story
+from tools.demos import story as demo_story
 from tools.main import app
 
 COMMANDS = 2_000
@@ -114,7 +114,7 @@ def test_the_last_act_is_a_takeover_that_loses_nothing():
 def test_a_takeover_that_is_not_good_fails_the_demo(monkeypatch):
     from rich.table import Table
 
-    from tools import demo_failover
+    from tools.demos import failover as demo_failover
 
     monkeypatch.setattr(demo_failover, "fail_over", lambda *_: (False, Table()))
     assert CliRunner().invoke(app, ["demo", "--commands", "1000"]).exit_code == 1

@@ -10,7 +10,8 @@ from core.machine import Machine
 from core.messages import CancelOrder, EnterOrder, Rejected
 from core.rows import rows
 from core.stamp import stamp
-from tools import bench_flows, bench_yardstick
+from tools.benches import flows as bench_flows
+from tools.benches import yardstick as bench_yardstick
 from tools.flow import OPENING, Batch, Day, batches, venue
 
 

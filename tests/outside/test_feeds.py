@@ -11,7 +11,7 @@ import pytest
 from core.kinds import Side
 from tests.conftest import seed
 from tools.books import Book, instruments
-from tools.import_kraken import read
+from tools.importing.kraken import read
 from tools.reading import machine_at, opened
 
 pytestmark = pytest.mark.data

@@ -17,7 +17,7 @@ import pytest
 from core.kinds import REMOVED, EventKind, Side
 from tools.books import Book
 from tools.event_rows import event_rows
-from tools.import_lobster import place, read_messages
+from tools.importing.lobster import place, read_messages
 from tools.reading import applied, begin, opened
 
 pytestmark = pytest.mark.data

@@ -10,13 +10,13 @@ from core.kinds import Side
 from tests.conftest import seed
 from tests.tools.conftest import ask_json
 from tools.books import Book, instruments
-from tools.feed_book import FeedBook, Quote, parts
-from tools.import_bitstamp import read as read_bitstamp
-from tools.import_bitstamp import shifted
-from tools.import_kraken import read as read_kraken
-from tools.importing import write_journal
+from tools.importing.bitstamp import read as read_bitstamp
+from tools.importing.bitstamp import shifted
+from tools.importing.feed_book import FeedBook, Quote, parts
+from tools.importing.kraken import read as read_kraken
+from tools.importing.source import Listing, Malformed, Source
+from tools.importing.writing import write_journal
 from tools.reading import machine_at, opened
-from tools.source import Listing, Malformed, Source
 
 
 def ladder(path, symbol):

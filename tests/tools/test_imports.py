@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from tests.tools.conftest import ask, ask_json, run
-from tools import importing
+from tools.importing import writing as importing
 
 BIG = 2**39
 

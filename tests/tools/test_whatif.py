@@ -1,0 +1,496 @@
+"""`lockstep whatif`: the second world is what the naive model makes of the changed stream, and no node serves it."""
+
+import json
+import random
+import shutil
+from contextlib import closing
+
+import pytest
+
+from core import messages as m
+from core.kinds import POST_ONLY
+from core.machine import Machine
+from core.reasons import RejectReason
+from core.rows import from_row, to_row
+from core.state import SEMANTICS
+from journal.batch import COUNTERFACTUAL, HEADER_SIZE, read_header, seal
+from journal.chain import Chain
+from journal.directory import JournalDirectory
+from journal.errors import CorruptBatch, NotInOrder, UnknownVersion
+from journal.memory import MemoryJournal
+from replicas.counterfactual import Counterfactual
+from replicas.feed import DirectoryFeed
+from replicas.opening import create, resume
+from replicas.standby import Standby
+from tests.pair import seeds
+from tests.tools.conftest import FIRST, NINE, ROWS, SELL, SET_UP, ask, ask_json, flip, order, run
+from tests.tools.test_errors import refused
+from tests.tools.worlds import OF_NODES, ROW, Naive, differing, journaled, make, stored
+
+OF_ORDERS = range(32, 37)
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory):
+    return {seed: make(tmp_path_factory.mktemp("worlds") / "venue", seed, quarantines=0.02) for seed in seeds(2)}
+
+
+def changes(folder, text):
+    (folder / "change.toml").write_text(text)
+    return folder / "change.toml"
+
+
+def whatif(made, folder, text, *more):
+    path = made if not hasattr(made, "path") else made.path
+    file = changes(folder, text)
+    return ask_json("whatif", path, "--change", file, "--to", folder / "other", "--listed", 10_000, *more)
+
+
+def rows_told(told):
+    return {entry["row"] for entries in told["differences"].values() for entry in entries} - {"end"}
+
+
+def segments(path):
+    return sorted(entry.name for entry in (path / "segments").iterdir())
+
+
+@pytest.mark.parametrize("text", ["", "[[remove]]\nfrom = 1\nsession = 99\n"], ids=["empty", "meets nothing"])
+def test_without_a_change_it_is_the_same_journal(text, worlds, tmp_path):
+    """The same rows, events, digests and segments, whether each row is looked at or none."""
+    for seed, made in worlds.items():
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        told = whatif(made, folder, text)
+        assert told["same"]
+        assert journaled(folder / "other") == [line.row for line in made.lines]
+        assert stored(folder / "other") == [event for line in made.lines for event in line.events]
+        assert ask("replay", folder / "other") == ask("replay", made.path)
+        assert segments(folder / "other") == segments(made.path)
+        assert "sound\n" in ask("verify", folder / "other")
+
+
+def picked(name, made, seed):
+    """The text of a removal, and whether a command is removed."""
+    some = sorted(random.Random(seed).sample(range(30, len(made.lines)), 25))
+    return {
+        "account": ("account = 1", lambda _, c: c[7] == 1 and (c[0] in OF_ORDERS or 3 <= c[0] <= 7)),
+        "session": ("session = 1", lambda _, c: c[3] == 1),
+        "kind": ('kind = "CancelOrder"', lambda _, c: c[0] == 35),
+        "rows": (f"sequence = {some}", lambda s, _: s in some),
+        "range": ('instrument = "EUR/USD"\nfrom = 60\nto = 150', lambda s, c: 60 <= s <= 150 and c[6] == 2 and
+                  (c[0] in (2, 7) or c[0] in OF_ORDERS)),
+    }[name]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["account", "session", "kind", "rows", "range"])
+def test_removed_commands_never_were(name, worlds, tmp_path):
+    """Rows, events and differences are those of the model that is never told of them."""
+    for seed, made in worlds.items():
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        text, fits = picked(name, made, seed)
+        told = whatif(made, folder, f"[[remove]]\n{text}\n")
+        naive = Naive(made, lambda s, c, fits=fits: c[0] in OF_NODES or not fits(s, c))
+        check(told, made, naive, folder / "other", seed)
+
+
+def check(told, made, naive, other, seed):
+    want = [line.row for _, line in naive.lines]
+    found = journaled(other)
+    assert found[: len(want)] == want, seed
+    assert {from_row(row).KIND for row in found[len(want) :]} <= {m.AdvanceTime.KIND}, seed
+    assert len(found) == len(want) + told["timers"], seed
+    events = [event for _, line in naive.lines for event in line.events]
+    assert stored(other)[: len(events)] == events, seed
+    second = {s: line.events for s, line in naive.lines if s}
+    first = dict(enumerate((line.events for line in made.lines), start=1))
+    differ = differing(first.items(), second.items())
+    alone = {s for s in differ - second.keys() if any(isinstance(event, m.Executed) for event in first[s])}
+    assert rows_told(told) == (differ & second.keys()) | alone, seed
+    lost = [s for s in differ & second.keys() if unknown(second[s]) and not unknown(first[s])]
+    assert told["no_such_order"] == len(lost), seed
+    if not told["timers"]:
+        check_balances(told, made, naive, seed)
+
+
+def unknown(events):
+    return any(isinstance(event, m.Rejected) and event.reason == RejectReason.UNKNOWN_ORDER for event in events)
+
+
+def check_balances(told, made, naive, seed):
+    """The balances that are told to differ at the end are the model's, in both worlds."""
+    first = Naive(made, lambda *_: True)
+    texts = []
+    for model in (first.model, naive.model):
+        keys = {key for key in model.balances if model.balances[key] or model.reserved(*key)}
+        texts.append({key: f"account {key[0]}, currency {key[1]}: holds {model.balances[key]}, reserved {model.reserved(*key)}" for key in keys})  # fmt: skip
+    want = {
+        (texts[0].get(key, ""), texts[1].get(key, ""))
+        for key in {*texts[0], *texts[1]}
+        if texts[0].get(key) != texts[1].get(key)
+    }
+    found = {
+        ("".join(entry["left"]), "".join(entry["right"]))
+        for entry in told["differences"]["balance"]
+        if entry["row"] == "end" and entry["accounts"]
+    }
+    assert found == want, seed
+
+
+def test_altered_commands_said_something_else(worlds, tmp_path):
+    """As the model has it, for quantities of one account and for orders that a rule makes post-only."""
+    for seed, made in worlds.items():
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        told = whatif(made, folder, "[[alter]]\naccount = 3\nkind = 'EnterOrder'\nset = { quantity = 4 }\n")
+        met = {}
+
+        def alter(sequence, columns, met=met, made=made):
+            fits = columns[0] == 32 and columns[7] == 3 and not any(columns[12:])
+            if made.line(sequence).consumed:
+                met[tuple(columns[3:5])] = fits
+            if fits and (columns[3] == 0 or met.get(tuple(columns[3:5]))):
+                columns[10] = 4
+            return columns
+
+        poisoned = {s for s, line in enumerate(made.lines, start=1) if line.quarantine}
+        if any(made.line(s).columns[7] == 3 and made.line(s).columns[0] == 32 for s in poisoned):
+            continue
+        check(told, made, Naive(made, lambda *_: True, alter), folder / "other", seed)
+
+
+# ---- a small venue by hand
+
+
+def test_an_order_that_never_mattered(venue, tmp_path):
+    """Without an order that never traded, and what was asked of it, nothing else is otherwise."""
+    told = whatif(venue, tmp_path, "[[remove]]\naccount = 1\nclient_order_id = 13\n")
+    assert told["removed"] == 3
+    assert told["same"]
+    assert ask("fills", tmp_path / "other").count("took") == ask("fills", venue).count("took")
+
+
+def test_an_order_that_mattered(venue, tmp_path):
+    told = whatif(venue, tmp_path, f"[[remove]]\nsequence = {FIRST}\n")
+    (execution,) = told["differences"]["execution"]
+    assert (execution["row"], execution["instruments"], execution["accounts"]) == (FIRST + 3, ["AAA/USD"], [1, 2])
+    assert told["totals"]["rejection"]["differences"] == told["no_such_order"] == 1
+    assert told["instruments"]["AAA/USD"]["execution"] == told["accounts"]["1"]["execution"] == 1
+    fills = ask_json("fills", tmp_path / "other")
+    assert [(fill["m"], fill["p"], fill["q"]) for fill in fills] == [(12, 10_050, 20)]
+
+
+def test_inserted_commands_come_before_their_row(venue, tmp_path):
+    """Numbered, stamped and answered like any other; what follows is not refused as a gap."""
+    text = f"""
+        [[insert]]
+        before = {FIRST + 3}
+        command = {{ kind = "EnterOrder", session = 1, account = 1, instrument = "AAA/USD", client_order_id = 77,
+                     side = "SELL", price = 10040, quantity = 8 }}
+        [[insert]]
+        before = {ROWS + 1}
+        command = {{ kind = "SetTradingState", state = "HALTED", reason = "what if" }}
+    """.replace(",\n", ",")
+    told = whatif(venue, tmp_path, text)
+    assert (told["added"], told["last"], told["totals"]["rejection"]["differences"]) == (2, ROWS + 2, 0)
+    rows = [from_row(row) for row in journaled(tmp_path / "other")]
+    added = rows[FIRST + 2]
+    assert (added.client_order_id, added.inbound, added.time) == (77, 4, NINE + 2 * 10**9 + 1)
+    assert [row.inbound for row in rows if row.session == 1] == list(range(1, 9))
+    assert (rows[-1].state, rows[-1].reason) == (3, "what if")
+    assert [fill["m"] for fill in ask_json("fills", tmp_path / "other")] == [77, 11]
+
+
+def test_fees_change_from_a_row_on(venue, tmp_path):
+    """The orders entered before keep their rates; later definitions of the instrument do not bring the old ones back."""
+    text = f"[[rule]]\nfrom = {FIRST + 3}\ninstrument = 'AAA/USD'\ntaker_fee = 10000\n"
+    told = whatif(venue, tmp_path, text)
+    (settlement,) = told["differences"]["settlement"]
+    assert settlement["row"] == FIRST + 3
+    assert settlement["accounts"] == [2]
+    fees = [event.buyer_fee for event in stored(tmp_path / "other") if isinstance(event, m.Settled)]
+    assert fees == [30 * 10_050 // 100, 5 * 10_050 // 100]
+    assert told["totals"]["execution"]["differences"] == told["totals"]["rejection"]["differences"] == 0
+
+
+def test_a_rule_from_the_start_on_changes_the_definition_itself(venue, tmp_path):
+    told = whatif(venue, tmp_path, "[[rule]]\nfrom = 1\ninstrument = 'AAA/USD'\nprice_max = 10050\n")
+    assert (told["added"], told["altered"]) == (0, 1)
+    (row,) = [row for row in map(from_row, journaled(tmp_path / "other")) if isinstance(row, m.DefineInstrument)]
+    assert row.price_max == 10_050
+    assert rows_told(told) == {3, FIRST + 5}
+
+
+def test_a_halt_that_was_not(venue, tmp_path):
+    told = whatif(venue, tmp_path, f"[[rule]]\nfrom = {FIRST + 1}\nstate = 'HALTED'\n")
+    assert {entry["row"] for entry in told["differences"]["rejection"]} == set(range(FIRST + 1, ROWS + 1))
+
+
+def test_post_only_set_and_cleared(venue, tmp_path):
+    told = whatif(venue, tmp_path, f"[[rule]]\nfrom = {FIRST}\naccount = 2\npost_only = true\n")
+    assert [entry["row"] for entry in told["differences"]["rejection"]] == [FIRST + 3]
+    flags = {row.client_order_id: row.flags for row in map(from_row, journaled(tmp_path / "other"))
+             if isinstance(row, m.EnterOrder)}  # fmt: skip
+    assert {client for client, value in flags.items() if value & POST_ONLY} == {-1, 21}
+    (tmp_path / "again").mkdir()
+    text = f"[[rule]]\nfrom = {FIRST}\npost_only = false\n"
+    back = whatif(tmp_path / "other", tmp_path / "again", text)
+    assert journaled(tmp_path / "again" / "other") == journaled(venue)
+    assert back["altered"] == 2
+
+
+def test_what_is_due_in_the_second_world_alone_is_told(venue, tmp_path):
+    """An order that expires there makes the AdvanceTime row that a node would have journaled."""
+    text = f"""
+        [[alter]]
+        sequence = {FIRST + 7}
+        set = {{ time_in_force = "GTD", expires = {NINE + 7 * 10**9 + 5} }}
+    """
+    told = whatif(venue, tmp_path, text)
+    assert told["timers"] == 1
+    assert [type(event).__name__ for event in stored(tmp_path / "other")].count("Expired") == 1
+
+
+def test_from_a_snapshot_on(worlds, tmp_path):
+    """The second world begins at a state before the first change, and differs as it does from the start."""
+    for seed, made in worlds.items():
+        (tmp_path / f"{seed}").mkdir()
+        (tmp_path / f"{seed}-late").mkdir()
+        last = len(made.lines)
+        text = f"[[remove]]\nfrom = {last - 40}\nkind = 'EnterOrder'\n"
+        whole = whatif(made, tmp_path / f"{seed}", text)
+        late = whatif(made, tmp_path / f"{seed}-late", text, "--from-snapshot")
+        assert late["rows"] < whole["rows"] == last
+        assert (late["totals"], late["removed"]) == (whole["totals"], whole["removed"])
+        assert ask("replay", tmp_path / f"{seed}-late" / "other") == ask("replay", tmp_path / f"{seed}" / "other")
+
+
+def test_up_to_a_row(venue, tmp_path):
+    told = whatif(venue, tmp_path, "", "--upto", FIRST)
+    assert (told["last"], told["same"]) == (FIRST, True)
+    assert journaled(tmp_path / "other") == journaled(venue)[:FIRST]
+
+
+def test_a_repeat_goes_with_what_it_repeats(tmp_path):
+    """A command that was sent twice and is removed is removed twice; altered, its repeat is a repeat still."""
+    directory, sequencer = create(tmp_path / "venue")
+    first, second = order(1, 1, 11, SELL, 100, 5), order(1, 2, 12, SELL, 101, 5)
+    for number, rows in enumerate((SET_UP, (first,), (second,), (first,), (order(1, 3, 13, SELL, 102, 5),))):
+        sequencer.submit(b"".join(map(to_row, rows)), NINE + number)
+    sequencer.close_batch()
+    sequencer.events.close()
+    directory.close()
+    (tmp_path / "a").mkdir()
+    told = whatif(tmp_path / "venue", tmp_path / "a", f"[[remove]]\nsequence = {FIRST}\n")
+    assert (told["removed"], told["repeats"], told["totals"]["rejection"]["differences"]) == (1, 1, 0)
+    assert [from_row(row).client_order_id for row in journaled(tmp_path / "a" / "other")[len(SET_UP) :]] == [12, 13]
+    (tmp_path / "b").mkdir()
+    told = whatif(tmp_path / "venue", tmp_path / "b", f"[[alter]]\nsequence = {FIRST}\nset = {{ quantity = 3 }}\n")
+    events = stored(tmp_path / "b" / "other")
+    assert [event.count for event in events if isinstance(event, m.Repeated)] == [1]
+    assert not any(isinstance(event, m.Rejected) for event in events)
+
+
+def test_it_says_plainly_what_it_is(venue, tmp_path):
+    said = ask("whatif", venue, "--change", changes(tmp_path, "[[remove]]\nsession = 2"), "--to", tmp_path / "other")
+    lines = said.splitlines()
+    assert "counterfactual" in lines[0]
+    assert "2 of 20 commands removed" in lines[0]
+    assert lines[1] == "remove 1: 2 commands"
+    assert "they would have acted otherwise" in lines[-1]
+
+
+def test_replay_compares_without_a_journal(venue, tmp_path):
+    """`replay --change` says the same, leaves nothing, and fails where something differs that is not meant."""
+    told = whatif(venue, tmp_path, f"[[remove]]\nsequence = {FIRST}\n")
+    result = run(
+        "replay", venue, "--behaviour-diff", "--change", tmp_path / "change.toml", "--json", "--listed", 10_000
+    )
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert found["differences"] == told["differences"]
+    (tmp_path / "intended.toml").write_text("[[intended]]\nreason = 'without it'\n")
+    more = ("--intended", tmp_path / "intended.toml", "--strict")
+    assert run("replay", venue, "--behaviour-diff", "--change", tmp_path / "change.toml", *more).exit_code == 0
+    assert run("replay", venue, "--behaviour-diff", "--change", changes(tmp_path, "")).exit_code == 0
+
+
+# ---- the mark
+
+
+@pytest.fixture
+def other(venue, tmp_path):
+    """A counterfactual journal."""
+    whatif(venue, tmp_path, f"[[remove]]\nsequence = {FIRST}\n")
+    return tmp_path / "other"
+
+
+def test_every_batch_bears_the_mark(worlds, tmp_path):
+    made = worlds[seeds(1)[0]]
+    whatif(made, tmp_path, "[[remove]]\nsession = 1\n")
+    for path, flags in ((tmp_path / "other", COUNTERFACTUAL), (made.path, 0)):
+        journal = JournalDirectory(path)
+        try:
+            values = [*journal.segment(journal.segments()[0]).state_batches(), *journal.batches()]
+            assert {read_header(value).flags for value in values} == {flags}
+            assert journal.flags == flags
+        finally:
+            journal.close()
+
+
+def test_a_batch_without_the_mark_breaks_the_chain(other):
+    """Nobody can take the mark off one batch and seal it again: those before it bear it."""
+    journal = JournalDirectory(other)
+    try:
+        values = [*journal.segment(1).state_batches(), *journal.batches()]
+    finally:
+        journal.close()
+    chain = Chain()
+    for value in values[:-1]:
+        chain.feed(value)
+    fields = read_header(values[-1])._asdict()
+    names = ("kind", "semantics", "epoch", "first", "base_time", "applied", "digest", "previous")
+    plain = seal(values[-1][HEADER_SIZE:], **{name: fields[name] for name in names})
+    with pytest.raises(CorruptBatch, match="it is marked 0, the batch before 1"):
+        chain.feed(plain)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(0, COUNTERFACTUAL), (COUNTERFACTUAL, 0)])
+def test_a_journal_takes_no_batch_that_is_marked_otherwise(ours, theirs):
+    machine = Machine()
+    journal = MemoryJournal.create(machine.rows(), semantics=SEMANTICS, flags=ours)
+    fields = {"semantics": SEMANTICS, "epoch": 1, "first": 1, "base_time": 1, "applied": 0}
+    fields |= {"digest": machine.digest.value(), "previous": journal.head().hash}
+    row = to_row(m.AdvanceTime(sequence=1, time=1))
+    with pytest.raises(NotInOrder, match=f"marked {theirs}, the batch before {ours}"):
+        journal.append(seal(row, flags=theirs, **fields))
+    journal.append(seal(row, flags=ours, **fields))
+    with pytest.raises(UnknownVersion, match="flags 2, which this release does not read"):
+        read_header(seal(row, flags=2, **fields))
+
+
+def test_no_node_serves_it(other, tmp_path):
+    """Neither as a primary nor as a standby, nor does one follow it; nothing in the directory changes."""
+    before = sorted(other.rglob("*"))
+    with pytest.raises(Counterfactual):
+        resume(other)
+    with closing(DirectoryFeed(other)) as feed, pytest.raises(Counterfactual):
+        Standby(tmp_path / "follower", feed)
+    assert not (tmp_path / "follower" / "segments").exists()
+    said = refused(1, "serve", "--data", other, "--unix", tmp_path / "socket")
+    assert f"{other}: counterfactual: it tells what did not happen, and no node serves it" in said
+    for place in (other, tmp_path / "new"):
+        followed = tmp_path / "venue" if place == other else other
+        said = refused(1, "standby", "--data", place, "--follow", followed, "--unix", tmp_path / "socket")
+        assert "counterfactual" in said
+    assert sorted(other.rglob("*")) == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_copy_is_marked_as_well(other, tmp_path):
+    ask("backup", other, tmp_path / "copy")
+    assert "counterfactual" in refused(1, "serve", "--data", tmp_path / "copy", "--unix", tmp_path / "socket")
+
+
+@pytest.mark.parametrize(
+    "question", [["replay"], ["book", "AAA/USD"], ["order", "1"], ["fills"], ["dump"], ["snapshot"]], ids=lambda q: q[0]
+)
+def test_every_query_says_that_it_did_not_happen(question, other, venue):
+    name, *rest = question
+    assert f"{other}: counterfactual: this did not happen" in run(name, other, *rest).stderr
+    assert "counterfactual" not in run(name, venue, *rest).stderr
+
+
+def test_verify_says_so(other, venue):
+    assert "sound\ncounterfactual: this did not happen\n" in ask("verify", other)
+    assert ask_json("verify", other)["counterfactual"]
+    assert not ask_json("verify", venue)["counterfactual"]
+
+
+# ---- errors
+
+UNFIT = [
+    ("[[remove]]", "say which commands"),
+    ("[[remove]]\nsequence = 10000", f"remove 1: sequence = 10000: the rows to be replayed are 1 to {ROWS}"),
+    ("[[remove]]\nkind = 'Enter'", "kind Enter is none of"),
+    ("[[remove]]\ninstrument = 'ZZZ'", "remove 1: no instrument ZZZ; known: AAA/USD"),
+    ("[[remove]]\nprice = 5", "price"),
+    ("[[alter]]\nsequence = 15\n", "set: say what"),
+    ("[[alter]]\nsequence = 15\nset = { session = 3 }", "session cannot be altered"),
+    ("[[alter]]\nsequence = 15\nset = { colour = 3 }", "no such command has colour"),
+    ("[[alter]]\nkind = 'EnterOrder'\nset = { side = 'LEFT' }", "side = 'LEFT' is none of BUY, SELL"),
+    ("[[alter]]\nkind = 'EnterOrder'\nset = { price = 'x' }", "price = 'x' is not an integer"),
+    ("[[alter]]\nkind = 'EnterOrder'\nset = { price = 9223372036854775808 }", "alter 1"),
+    ("[[insert]]\nbefore = 10000\ncommand = { kind = 'MassCancel' }", "before = 10000"),
+    ("[[insert]]\nbefore = 15\ncommand = { kind = 'Promote', epoch = 9 }", "'Promote' is none of"),
+    ("[[insert]]\nbefore = 15\ncommand = { account = 9 }", "kind = None is none of"),
+    ("[[insert]]\nbefore = 15\ncommand = { kind = 'CancelOrder', inbound = 9 }", "given by the sequencer"),
+    ("[[insert]]\nbefore = 15\ncommand = { kind = 'CancelOrder', price = 9 }", "CancelOrder has no price; it has"),
+    ("[[insert]]\nbefore = 15\ncommand = { kind = 'AcceptClock', time = 4611686018427387904 }", "time"),
+    ("[[rule]]\nfrom = 15\nself_trade = 'CANCEL_BOTH'", "self_trade cannot be changed; what can be: maker_fee"),
+    ("[[rule]]\nfrom = 15\nallocation = 'PRO_RATA'", "allocation cannot be changed"),
+    ("[[rule]]\nfrom = 15\nmaker_fee = 1", "of which instrument"),
+    ("[[rule]]\nfrom = 15\ninstrument = 'AAA/USD'", "say what"),
+    ("[[rule]]\nfrom = 0\nstate = 'OPEN'", "rule 1"),
+    ("[[rule]]\nfrom = 10000\nstate = 'OPEN'", "rule 1: from = 10000"),
+    ("[[remove", "not TOML"),
+    ("[[delete]]\nsequence = 1", "delete"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), UNFIT, ids=[text.replace("\n", " ")[:50] for text, _ in UNFIT])
+def test_a_change_file_that_does_not_fit(text, said, venue, tmp_path):
+    """One line that names the part; nothing is made."""
+    file = changes(tmp_path, text)
+    before = sorted(tmp_path.rglob("*"))
+    assert said in refused(64, "whatif", venue, "--change", file, "--to", tmp_path / "other")
+    assert [path for path in sorted(tmp_path.rglob("*")) if path.name != "lock.mdb"] == [
+        path for path in before if path.name != "lock.mdb"
+    ]
+
+
+def test_no_journal_a_place_that_is_taken_and_damage(venue, tmp_path):
+    file = changes(tmp_path, "")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "notes.txt").write_text("x")
+    for path in (tmp_path / "nothing", tmp_path / "foreign"):
+        assert "no journal here" in refused(2, "whatif", path, "--change", file, "--to", tmp_path / "other")
+    assert "not empty" in refused(64, "whatif", venue, "--change", file, "--to", tmp_path / "foreign")
+    assert "no/file" in refused(64, "whatif", venue, "--change", "no/file", "--to", tmp_path / "other")
+    shutil.rmtree(venue / "snapshots")
+    flip(venue / "segments" / f"{1:020}" / "data.mdb", (9_990).to_bytes(8, "little"))
+    assert "its hash is not that" in refused(1, "whatif", venue, "--change", file, "--to", tmp_path / "other")
+    assert not list(tmp_path.glob("*other*"))
+
+
+def test_an_interrupted_run_leaves_nothing(venue, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tools.worlds.rewriting.SecondWorld.close", stop)
+    result = run("whatif", venue, "--change", changes(tmp_path, ""), "--to", tmp_path / "other")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert not list(tmp_path.glob("*other*"))
+
+
+def test_the_journal_that_is_asked_stays_as_it_is(venue, tmp_path):
+    data = venue / "segments" / f"{1:020}" / "data.mdb"
+    before = data.read_bytes()
+    whatif(venue, tmp_path, "[[remove]]\nsession = 1\n")
+    assert data.read_bytes() == before
+
+
+def test_the_second_world_replays_to_its_own_state(worlds, tmp_path):
+    """Its snapshots of state are those of an engine that is given its rows."""
+    made = worlds[seeds(1)[0]]
+    whatif(made, tmp_path, "[[remove]]\nsession = 2\n")
+    ours = Machine()
+    naive = Naive(made, lambda _, columns: columns[0] in OF_NODES or columns[3] != 2)
+    for _, line in naive.lines:
+        if line.quarantine is None:
+            ours.apply(line.row, 0, len(line.row))
+        else:
+            ours.apply_quarantined(line.row, 0, line.quarantine, 0)
+    last = len(naive.lines)
+    assert ask_json("replay", tmp_path / "other", "--to", last)["state_digest"] == ours.state_digest().hex()
+    assert ROW.size == 128

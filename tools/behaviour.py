@@ -1,0 +1,110 @@
+"""`lockstep replay --behaviour-diff`: what a past session would have been under another build of the engine."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, NamedTuple
+
+from core.limits import SUM_MAX
+from core.machine import Machine
+from journal.directory import JournalDirectory
+from tools.engines import EngineProcess, EngineRaised, replayed
+from tools.failures import FAILED, SOUND, Misuse
+from tools.options import refuse_both
+from tools.output import print_json
+from tools.reading import applied
+from tools.watching import progress
+from tools.worlds.change_file import ChangeFile, read_change
+from tools.worlds.comparison import LISTED, Comparison
+from tools.worlds.intended import Intended
+from tools.worlds.whatif_compare import compare_change
+
+OURS: Final = "this release"
+THEIRS: Final = "the other"
+
+
+def compare_engine(
+    journal: JournalDirectory,
+    machine: Machine,
+    engine: Path,
+    intended: Intended,
+    *,
+    last: int,
+    listed: int = LISTED,
+) -> Comparison:
+    """Replay up to row `last` under this release and under another build, from the state that the machine is in.
+
+    Misuse for a path that is no build; Failure where it cannot be run; JournalError. A row on which the other build
+    raises is a difference, and the last one that is looked for.
+    """
+    state, first = machine.rows(), int(machine.engine.sequence)
+    comparison = Comparison((OURS, THEIRS), state, intended, listed=listed)
+    with EngineProcess(engine) as theirs, progress("comparing", last - first) as advance:
+        theirs.restore(state)
+        ours = applied(journal, machine, last)
+        try:
+            for other, mine in zip(replayed(journal, theirs, to=last), ours, strict=False):
+                comparison.commands(mine.events, other.events)
+                advance(int(machine.engine.sequence) - first)
+        except EngineRaised as error:
+            comparison.raised(error.sequence, str(error))
+            return comparison
+        comparison.end(last, machine.rows(), theirs.state())
+    return comparison
+
+
+def report(comparison: Comparison, strict: bool, as_json: bool) -> int:
+    """Print a comparison; the exit code: 0 if nothing differs that is not meant to, and, with `strict`, all that is meant does."""
+    if as_json:
+        print_json(comparison.json())
+    else:
+        for line in comparison.lines():
+            print(line)
+    missing = strict and comparison.intended.unused()
+    return SOUND if comparison.same and not missing else FAILED
+
+
+class Asked(NamedTuple):
+    """What a session is to be compared with: another build, or a change file."""
+
+    engine: Path | None
+    change: ChangeFile | None
+    intended: Intended
+    strict: bool
+
+    @property
+    def begins(self) -> int:
+        """The first row that may be otherwise because of the change file; beyond every row without one."""
+        return self.change.begins() if self.change else SUM_MAX
+
+    def compare(self, journal: JournalDirectory, machine: Machine, *, last: int, listed: int, as_json: bool) -> int:
+        """Compare from the state of the machine up to row `last`, print what differs; the exit code."""
+        if self.engine is not None:
+            bounds = {"last": last, "listed": listed}
+            return report(compare_engine(journal, machine, self.engine, self.intended, **bounds), self.strict, as_json)
+        assert self.change is not None
+        with TemporaryDirectory(prefix="lockstep-whatif-") as folder:
+            place = Path(folder) / "venue"
+            comparison, _, _ = compare_change(
+                journal, machine, self.change, place, last=last, intended=self.intended, listed=listed
+            )
+        return report(comparison, self.strict, as_json)
+
+
+def asked(
+    behaviour_diff: bool,
+    engine: Path | None,
+    change: Path | None,
+    intended: Path | None,
+    *,
+    strict: bool,
+    checked: bool,
+) -> Asked | None:
+    """What the options of `lockstep replay` ask for; None for a replay alone. Misuse, also for a file that does not fit."""
+    if not behaviour_diff:
+        if engine or change or intended or strict:
+            raise Misuse("--engine, --change, --intended and --strict go with --behaviour-diff")
+        return None
+    refuse_both("--behaviour-diff", "--check", both=checked)
+    if (engine is None) == (change is None):
+        raise Misuse("--behaviour-diff: give either --engine or --change")
+    return Asked(engine, read_change(change) if change else None, Intended.read(intended), strict)

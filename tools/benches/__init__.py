@@ -1,0 +1,1 @@
+"""The stages and reports of `lockstep bench`."""

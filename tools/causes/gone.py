@@ -1,0 +1,41 @@
+"""What became of an order that a command still named: a cancel that came too late, for one."""
+
+from typing import Any, Final
+
+from core.kinds import EventKind
+from journal.directory import JournalDirectory
+from tools.causes.find import watched
+from tools.event_rows import EventRow, event_rows
+from tools.reading import begin
+
+_ENDS: Final = {
+    EventKind.EXECUTED: "filled",
+    EventKind.CANCELED: "canceled",
+    EventKind.EXPIRED: "expired",
+    EventKind.REPLACED: "replaced under another client order id",
+}
+
+
+def gone(journal: JournalDirectory, account: int, client_order_id: int, upto: int) -> dict[str, Any] | None:
+    """The last order of the account that had this client order id up to a row, and how it lost it; None if there was none.
+
+    Replays from the first row that this release can apply. JournalError.
+    """
+    machine = begin(journal, upto, from_zero=True).machine
+    last = None
+    for batch in watched(journal, machine, upto):
+        for event in event_rows(batch.events):
+            if event.account == account and event.kind in _ENDS and _lost(event) == client_order_id:
+                last = event
+    if last is None:
+        return None
+    return {"order_number": last.order_number, "sequence": last.sequence, "how": _ENDS[EventKind(last.kind)]}
+
+
+def _lost(event: EventRow) -> int | None:
+    """The client order id that is free after the event, if one is."""
+    if event.kind == EventKind.EXECUTED:
+        return event.client_order_id if event.leaves == 0 else None
+    if event.kind == EventKind.REPLACED:
+        return event.detail if event.detail != event.client_order_id else None
+    return event.client_order_id

@@ -1,0 +1,230 @@
+"""Why a match came about as it did: the command, the price, the resting order that was first, and what both sides paid."""
+
+from typing import Any, Final, NamedTuple
+
+from core.engine import Engine
+from core.instrument import Instrument, charge
+from core.kinds import REMOVED, SIDE_MASK, CommandKind, EventKind, Side
+from core.limits import FEE_SCALE
+from journal.directory import JournalDirectory
+from tools.books import BookOrder
+from tools.causes.account import Entry, Ledger, entry_text
+from tools.causes.command import asked_text
+from tools.causes.find import MATCHES, Made, made, row_bytes
+from tools.causes.names import Names, count_text, side_text, terms_text
+from tools.causes.rest import SidedBook
+from tools.event_rows import EventRow
+from tools.moments import clock_text
+from tools.output import decimal_text
+from tools.reading import machine_at
+
+_SHOWN: Final = 5
+"""Orders of the queue that are printed; all of them stand in `--json`."""
+
+_PERCENT: Final = 4
+"""Decimals of a fee rate in percent: it is in millionths."""
+
+
+class Party(NamedTuple):
+    """An order in a match.
+
+    `limit` is its price in ticks (0: any), `rate` its fee rate in millionths, `reckoned` the fee by that rate in units, and
+    `fee` the one that was settled: a rebate never exceeds the other side's fee.
+    """
+
+    role: str
+    order_number: int
+    account: int
+    session: int
+    client_order_id: int
+    side: int
+    terms: str
+    limit: int
+    leaves: int
+    rate: int
+    reckoned: int
+    fee: int
+
+    def text(self, names: Names, instrument: int) -> str:
+        """The order on one line."""
+        limit = f"at {names.price(instrument, self.limit)}" if self.limit else "at any price"
+        return (
+            f"{self.role} order {self.order_number}, account {self.account}, session {self.session}, client order id"
+            f" {self.client_order_id}: {side_text(self.side)} {limit}, {self.terms};"
+            f" {names.lots(instrument, self.leaves)} open afterwards"
+        )
+
+
+class Match(NamedTuple):
+    """A match explained; the numbers are those of rows (ticks, lots, units, ns).
+
+    `best` is the best price of the resting side right before it, and `queue` the orders there in the order in which they
+    trade.
+    """
+
+    match_number: int
+    sequence: int
+    time: int
+    command: str
+    instrument: str
+    price: int
+    quantity: int
+    resting: Party
+    incoming: Party
+    best: int
+    queue: list[BookOrder]
+    amount: dict[str, Any]
+    entries: list[Entry]
+
+    def json(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        names = ("order_number", "client_order_id", "account", "leaves")
+        queue = [{name: getattr(order, name) for name in names} for order in self.queue]
+        parties = {"resting": self.resting._asdict(), "incoming": self.incoming._asdict()}
+        entries = [entry._asdict() for entry in self.entries]
+        return self._asdict() | parties | {"queue": queue, "entries": entries}
+
+
+def explain_match(journal: JournalDirectory, number: int, upto: int) -> tuple[Match, list[str]]:
+    """A match, and what is printed of it for people. Misuse for a number not given by row `upto`; JournalError."""
+    found = made(journal, MATCHES, number, upto)
+    machine = machine_at(journal, found.command.sequence - 1)
+    book = SidedBook(found.command.instrument)
+    book.fill(machine.rows())
+    at = next(i for i, event in enumerate(found.events) if event.kind == EventKind.EXECUTED and event.detail == number)
+    for event in found.events[:at]:
+        book.apply(event)
+    names = Names(machine.engine)
+    asked = asked_text(names, found.command, row_bytes(journal, found.command.sequence))
+    match = _match(machine.engine, found, at, book, asked)
+    return match, list(_lines(match, names, found.command.instrument))
+
+
+def _match(engine: Engine, found: Made, at: int, book: SidedBook, asked: str) -> Match:
+    resting, incoming, settled = found.events[at : at + 3]
+    one = engine.instrument(resting.instrument)
+    assert one is not None
+    amount = _amount(one, resting.price, resting.quantity)
+    best, queue = book.best(resting.flags & SIDE_MASK), book.queue(resting.flags & SIDE_MASK, resting.price)
+    assert best is not None and best[0] == resting.price, "a match beside the best price"  # noqa: PT018
+    assert queue[0].order_number == resting.order_number, "a match beside the first of the queue"
+    return Match(
+        resting.detail,
+        resting.sequence,
+        resting.time,
+        asked,
+        Names(engine).instrument(resting.instrument),
+        resting.price,
+        resting.quantity,
+        _party(engine, found, resting, settled, amount["quote_amount"]),
+        _party(engine, found, incoming, settled, amount["quote_amount"]),
+        best[0],
+        queue,
+        amount,
+        _entries(engine, found, at, {resting.account, incoming.account}),
+    )
+
+
+def _amount(one: Instrument, price: int, quantity: int) -> dict[str, Any]:
+    """How the amount of a match is reckoned, in units."""
+    product = int(price * quantity * one.multiplier)
+    return {
+        "base_amount": int(quantity * one.lot_units),
+        "quote_amount": int(one.amount(price, quantity)),
+        "multiplier": int(one.multiplier),
+        "divisor": int(one.divisor),
+        "rest": product % int(one.divisor),
+        "rounding": "UP" if one.rounding_up else "DOWN",
+        "base": int(one.base.number),
+        "quote": int(one.quote.number),
+    }
+
+
+def _party(engine: Engine, found: Made, event: EventRow, settled: EventRow, amount: int) -> Party:
+    incoming = bool(event.flags & REMOVED)
+    side = event.flags & SIDE_MASK
+    rate = _rate(engine, found, event, incoming=incoming)
+    return Party(
+        "incoming" if incoming else "resting",
+        event.order_number,
+        event.account,
+        event.session,
+        event.client_order_id,
+        side,
+        terms_text(event.flags),
+        found.command.price if incoming else event.price,
+        event.leaves,
+        rate,
+        int(charge(amount, rate)),
+        # Settled: 11 the buyer's fee, 12 the seller's.
+        settled.order_number if side == Side.BUY else settled.leaves,
+    )
+
+
+def _rate(engine: Engine, found: Made, event: EventRow, *, incoming: bool) -> int:
+    """The fee rate that the order carries: that of its instrument when it entered."""
+    if incoming and found.command.kind == CommandKind.ENTER_ORDER:
+        one = engine.instrument(event.instrument)
+        assert one is not None
+        return int(one.taker_rate)
+    account = engine.account(event.account)
+    assert account is not None
+    client = found.command.original_client_order_id if incoming else event.client_order_id
+    order = account.orders[client]
+    return int(order.taker_rate if incoming else order.maker_rate)
+
+
+def _entries(engine: Engine, found: Made, at: int, accounts: set[int]) -> list[Entry]:
+    """The entries of the match in the books of both accounts, with what stood there after each."""
+    ledger = Ledger(engine, accounts)
+    booked = (entry for event in found.events[: at + 3] for entry in ledger.entries(found.command, event))
+    return [entry for entry in booked if entry.match_number == found.events[at].detail]
+
+
+def _lines(match: Match, names: Names, number: int) -> list[str]:
+    side = "ask" if match.resting.side else "bid"
+    price, queue = names.price(number, match.price), match.queue
+    total = names.lots(number, sum(order.leaves for order in queue))
+    what = f"{names.at(number, match.quantity, match.price)} {match.instrument}"
+    there = f"{count_text(len(queue), 'order')} with {total}"
+    found = [
+        f"match {match.match_number}: {what}, row {match.sequence}, {clock_text(match.time)}",
+        f"  caused by {match.command}",
+        f"  {match.resting.text(names, number)}",
+        f"  {match.incoming.text(names, number)}",
+        f"  why at {price}: that is the resting order's price; the incoming order took {_reach(match, names, number)}",
+        f"  why order {queue[0].order_number}: {price} was the best {side}, and the order the first of {there}:",
+    ]
+    found += [
+        f"      order {order.order_number} of account {order.account}, {names.lots(number, order.leaves)}"
+        for order in queue[:_SHOWN]
+    ]
+    if len(queue) > _SHOWN:
+        found.append(f"      and {count_text(len(queue) - _SHOWN, 'order')} more")
+    found += [_amount_text(match, names)]
+    found += [_fee_text(party, match, names) for party in (match.resting, match.incoming)]
+    return found + [f"  account {entry.account}: {entry_text(entry, names)}" for entry in match.entries]
+
+
+def _reach(match: Match, names: Names, number: int) -> str:
+    if not match.incoming.limit:
+        return "any price"
+    way = "or less" if match.incoming.side == Side.BUY else "or more"
+    return f"{names.price(number, match.incoming.limit)} {way}"
+
+
+def _amount_text(match: Match, names: Names) -> str:
+    amount = match.amount
+    product = f"{match.price} ticks × {match.quantity} lots × {amount['multiplier']} / {amount['divisor']}"
+    exact = f"rounded {amount['rounding']}, {amount['rest']}/{amount['divisor']} over" if amount["rest"] else "exact"
+    base = names.amount(amount["base"], amount["base_amount"])
+    return f"  amount: {base} for {names.amount(amount['quote'], amount['quote_amount'])} ({product}, {exact})"
+
+
+def _fee_text(party: Party, match: Match, names: Names) -> str:
+    quote, amount = match.amount["quote"], match.amount["quote_amount"]
+    name = "maker" if party.role == "resting" else "taker"
+    text = f"  {name} fee {names.amount(quote, party.fee)} at {decimal_text(party.rate, _PERCENT)} %"
+    if party.fee != party.reckoned:
+        return f"{text}: a rebate of {names.amount(quote, -party.reckoned)}, but no more than the other side's fee"
+    return f"{text}, truncated toward zero" if amount * party.rate % FEE_SCALE else text

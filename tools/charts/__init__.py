@@ -1,0 +1,1 @@
+"""What `lockstep chart` draws, as a page and as an image."""

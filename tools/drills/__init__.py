@@ -1,0 +1,1 @@
+"""The nodes, the load, the faults and the checks of `lockstep drill`."""

@@ -1,0 +1,1 @@
+"""What `lockstep import` reads, and how a source becomes a journal."""

@@ -1,0 +1,1 @@
+"""Where two histories part: rows, digests, states."""

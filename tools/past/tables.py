@@ -1,0 +1,195 @@
+"""How `lockstep at` shows its answers to people: tables in display decimals, times as clocks show them."""
+
+from collections.abc import Iterable
+
+from rich.table import Table
+
+from core.kinds import OrderType
+from tools.moments import clock_text
+from tools.output import decimal_text
+from tools.past import answers
+from tools.past.answers import Fate, OpenOrder, OrderAt
+
+
+def _pairs(pairs: Iterable[tuple[str, object]]) -> Table:
+    """Names and values, one line each; what is None is left out."""
+    table = Table(show_header=False)
+    table.add_column("name")
+    table.add_column("value")
+    for name, value in pairs:
+        if value is not None:
+            table.add_row(name, str(value))
+    return table
+
+
+def _price(order: OpenOrder) -> str:
+    return "market" if order.order_type == OrderType.MARKET else decimal_text(order.price, order.price_decimals)
+
+
+def _lots(order: OpenOrder, lots: int) -> str:
+    return decimal_text(lots, order.quantity_decimals)
+
+
+def _terms(order: OpenOrder) -> str:
+    words = [order.time_in_force.name]
+    if order.expires:
+        words.append(f"until {clock_text(order.expires)}")
+    if order.post_only:
+        words.append("post only")
+    if order.over:
+        words.append("its time is over")
+    return ", ".join(words)
+
+
+def order_table(found: OrderAt) -> Table:
+    """An order with its place, or its end."""
+    order, place, ended = found.order, found.place, found.ended
+    assert order is not None
+    state = found.fate.value
+    if ended is not None:
+        reason = f", {ended.reason.name}" if ended.reason is not None else ""
+        state = f"{state} by row {ended.sequence}, {clock_text(ended.time)}{reason}"
+    ahead = f"{place.orders_ahead} orders with {_lots(order, place.quantity_ahead)}" if place is not None else None
+    return _pairs(
+        (
+            ("order", found.order_number),
+            ("state", state),
+            ("instrument", order.instrument),
+            ("side", order.side.name),
+            ("price", _price(order)),
+            ("open", _lots(order, order.leaves)),
+            ("executed", _lots(order, order.executed)),
+            ("open at its end", _lots(order, ended.open_quantity) if ended and found.fate != Fate.EXECUTED else None),
+            ("ahead of it", ahead),
+            ("terms", _terms(order)),
+            ("account, session", f"{order.account}, {order.session}"),
+            ("client order id", order.client_order_id),
+        )
+    )
+
+
+def account_tables(account: answers.AccountAt) -> list[Table]:
+    """An account, its balances, its open orders."""
+    sessions = ", ".join(map(str, account.sessions)) or "none"
+    head = _pairs(
+        (
+            ("account", account.account),
+            ("name", account.name),
+            ("firm", account.firm),
+            ("state", account.state.name),
+            ("sessions", sessions),
+        )
+    )
+    return [head, _balances(account), *([_orders(account)] if account.orders else [])]
+
+
+def _balances(account: answers.AccountAt) -> Table:
+    table = Table()
+    table.add_column("currency")
+    for name in ("balance", "reserved", "free"):
+        table.add_column(name, justify="right")
+    for balance in account.balances:
+        amounts = (balance.total, balance.reserved, balance.free)
+        table.add_row(balance.symbol, *(decimal_text(amount, balance.decimals) for amount in amounts))
+    return table
+
+
+def _orders(account: answers.AccountAt) -> Table:
+    table = Table()
+    for name in ("order", "client id", "instrument", "side", "price", "open", "executed", "terms"):
+        table.add_column(
+            name, justify="right" if name in {"order", "client id", "price", "open", "executed"} else "left"
+        )
+    for order in account.orders:
+        table.add_row(
+            str(order.order_number), str(order.client_order_id), order.instrument, order.side.name, _price(order),
+            _lots(order, order.leaves), _lots(order, order.executed), _terms(order),
+        )  # fmt: skip
+    return table
+
+
+def instrument_table(found: answers.InstrumentAt) -> Table:
+    """An instrument, what holds for orders that enter now, its touch and its last match."""
+
+    def price(ticks: int) -> str:
+        return decimal_text(ticks, found.price_decimals)
+
+    def lots(quantity: int) -> str:
+        return decimal_text(quantity, found.quantity_decimals)
+
+    def top(best: answers.Top | None) -> str:
+        return f"{lots(best.quantity)} at {price(best.price)}, {best.orders} orders" if best else "none"
+
+    last = f"none after row {found.searched_from}" if found.searched_from else "none"
+    if found.last is not None:
+        trade = found.last
+        last = f"{lots(trade.quantity)} at {price(trade.price)}, row {trade.sequence}, {clock_text(trade.time)}"
+    return _pairs(
+        (
+            ("instrument", f"{found.instrument}, {found.symbol}"),
+            ("base, quote", f"{found.base}, {found.quote}"),
+            ("state", found.state.name),
+            ("bid", top(found.bid)),
+            ("ask", top(found.ask)),
+            ("last match", last),
+            ("price at most", price(found.price_max)),
+            ("quantity at most", lots(found.quantity_max)),
+            ("fee rates, maker and taker", f"{found.maker_rate}, {found.taker_rate} millionths"),
+            ("multiplier, divisor", f"{found.multiplier}, {found.divisor}"),
+            ("lot units", found.lot_units),
+            ("rounding", found.rounding.name),
+            ("market data number", found.market_data),
+        )
+    )
+
+
+def session_table(found: answers.SessionAt) -> Table:
+    """A session, without its credential."""
+    return _pairs(
+        (
+            ("session", found.session),
+            ("role", found.role.name),
+            ("firm", found.firm or None),
+            ("accounts", ", ".join(map(str, found.accounts)) or None),
+            ("inbound number", found.inbound),
+            ("outbound number", found.outbound),
+            ("credential", "yes, hidden" if found.has_credential else "none"),
+        )
+    )
+
+
+def currencies_table(found: tuple[answers.CurrencyAt, ...]) -> Table:
+    """All currencies, and their sums."""
+    table = Table()
+    table.add_column("currency")
+    for name in ("deposited", "withdrawn", "fees", "held"):
+        table.add_column(name, justify="right")
+    for currency in found:
+        amounts = (currency.deposited, currency.withdrawn, currency.fees, currency.held)
+        table.add_row(currency.symbol, *(decimal_text(amount, currency.decimals) for amount in amounts))
+    return table
+
+
+def venue_table(found: answers.VenueAt) -> Table:
+    """The venue, its counters, limits and digests."""
+    limits = found.limits
+    return _pairs(
+        (
+            ("state", found.state.name),
+            ("day", f"{found.day or 'none yet'}, {found.days} ended"),
+            ("epoch", found.epoch),
+            ("semantics", found.semantics),
+            ("instruments", ", ".join(found.instruments) or "none"),
+            ("accounts, sessions", f"{found.accounts}, {found.sessions}"),
+            ("open orders", found.open_orders),
+            ("orders, matches so far", f"{found.order_numbers}, {found.match_numbers}"),
+            ("mass operations pending", found.operations),
+            ("levels of a side at most", limits.levels),
+            ("matches of a row at most", limits.matches),
+            ("steps of a row at most", limits.steps),
+            ("mass operations at most", limits.operations),
+            ("answers remembered", limits.answers),
+            ("event digest", found.event_digest),
+            ("state digest", found.state_digest),
+        )
+    )

@@ -1,0 +1,1 @@
+"""Two worlds of one session, compared: other engines, other commands, other rules."""
