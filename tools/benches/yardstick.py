@@ -28,7 +28,9 @@ class NoYardstick(Exception):
 def beside(*parts: str) -> Path | None:
     """A file or folder under `shared`, beside the checkout that this was started in or installed from."""
     named = os.environ.get("LOCKSTEP_CHECKOUT")
-    starts = [Path(named)] if named else [Path.cwd(), *Path.cwd().parents, Path(__file__).resolve().parent.parent.parent]
+    starts = (
+        [Path(named)] if named else [Path.cwd(), *Path.cwd().parents, Path(__file__).resolve().parent.parent.parent]
+    )
     found = (start.parent.joinpath("shared", *parts) for start in starts)
     return next((path for path in found if path.exists()), None)
 
