@@ -27,6 +27,9 @@ def bench(
     projections: Annotated[
         bool, typer.Option("--projections", help="Bring views in SQLite up to a journal's end instead.")
     ] = False,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Measure what a reader costs the writer of a journal instead.")
+    ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="A few seconds, to see that it works.")] = False,
 ) -> None:
     """Measure the engine, then with each further part of a node, then the disk; best of several runs.
@@ -38,7 +41,7 @@ def bench(
     from tempfile import TemporaryDirectory
 
     refuse_no_file("--json", json)
-    others = [("--nodes", nodes), ("--history", history), ("--projections", projections)]
+    others = [("--nodes", nodes), ("--history", history), ("--projections", projections), ("--beside", beside)]
     chosen = [name for name, wanted in others if wanted]
     if chosen:
         refuse_both(chosen[0], [*chosen, "--flow"][1], both=len(chosen) > 1 or flow is not None)
@@ -58,23 +61,13 @@ def bench(
 
 
 def _bench_other(what: str, json: Path | None, folder: Path | None, commands: int | None, *, quick: bool) -> None:
+    from importlib import import_module
     from json import dumps
     from tempfile import TemporaryDirectory
 
-    from tools.benches import history as bench_history
-    from tools.benches import nodes as bench_nodes
-    from tools.benches import projections as bench_projections
-
+    stage = import_module(f"tools.benches.{what.removeprefix('--')}")
     with TemporaryDirectory(prefix="lockstep-bench-", dir=folder) as scratch:
-        place = Path(scratch)
-        if what == "--nodes":
-            figures = bench_nodes.measure(place, quick=quick)
-            bench_nodes.show(figures)
-        elif what == "--history":
-            figures = bench_history.measure(place, bench_history.Size.usual(commands, quick=quick))
-            bench_history.show(figures)
-        else:
-            figures = bench_projections.measure(place, commands, quick=quick)
-            bench_projections.show(figures)
+        figures = stage.measure(Path(scratch), commands, quick=quick)
+    stage.show(figures)
     if json is not None:
         json.write_text(dumps(figures, indent=2) + "\n")

@@ -95,7 +95,19 @@ def test_random_moments_are_measured(tmp_path):
     assert figures["resting"] > 0
 
 
-@pytest.mark.parametrize("others", [("--nodes", "--history"), ("--projections", "--flow", "own")])
+def test_what_a_reader_costs_is_measured(tmp_path):
+    result = CliRunner().invoke(app, ["bench", "--beside", "--quick", "--json", str(tmp_path / "figures.json")])
+    assert result.exit_code == 0, result.output
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["alone"].keys() == figures["beside"].keys() == {"commits_per_second", "bytes_per_command"}
+    assert figures["rate_kept"] > 0
+    # A reader that held a transaction open would keep the writer from using any page again.
+    assert figures["file_growth"] < 1.2
+
+
+@pytest.mark.parametrize(
+    "others", [("--nodes", "--history"), ("--nodes", "--commands", "2000"), ("--projections", "--flow", "own")]
+)
 def test_only_one_thing_is_measured_at_a_time(others):
     result = CliRunner().invoke(app, ["bench", *others])
     assert result.exit_code == MISUSED

@@ -32,7 +32,7 @@ from replicas.opening import create
 from replicas.passwords import make, pack
 from tools.benches.load import PASSWORD, load
 from tools.build import build
-from tools.failures import Failure
+from tools.failures import Failure, Misuse
 
 SESSIONS: Final = 32
 BATCH: Final = 1_024
@@ -147,8 +147,10 @@ def through_sockets(path: Path, shape: Shape) -> dict[str, Any]:
     return told
 
 
-def measure(scratch: Path, *, quick: bool) -> dict[str, Any]:
-    """All figures. Failure if a node does not come up, or a load breaks off."""
+def measure(scratch: Path, commands: int | None = None, *, quick: bool = False) -> dict[str, Any]:
+    """All figures. Failure if a node does not come up, or a load breaks off; Misuse for a number of commands."""
+    if commands is not None:
+        raise Misuse("--nodes and --commands exclude each other")
     commit = bare_commits(scratch / "bare", 100 if quick else 1_000)
     durable = without_sockets(scratch / "sequencer", 10_000 if quick else 400_000)
     lines = []
