@@ -15,6 +15,7 @@ is not told. The next start of the node mends the store.
 every `poll` seconds. A store or journal that was moved away or made anew is opened again, and must go on where the old one was.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -106,7 +107,9 @@ class MarketLog(ApplicationRecorder):
             return []
         with self._source.reading() as opened:
             pieces = between(opened.slices, (gt or 0) + 1, SUM_MAX if lte is None else lte, desc=desc)
-            return [_stored(piece) for piece in islice(pieces, None if limit is None else max(0, limit))]
+            return [
+                _stored(piece) for piece in islice(pieces, None if limit is None else min(max(0, limit), sys.maxsize))
+            ]
 
     def select_notifications(
         self,
@@ -123,7 +126,7 @@ class MarketLog(ApplicationRecorder):
         begin = 1 if start is None else start + (not inclusive_of_start)
         with self._source.reading() as opened:
             pieces = between(opened.slices, begin, SUM_MAX if stop is None else stop)
-            return [_notification(piece) for piece in islice(pieces, max(0, limit))]
+            return [_notification(piece) for piece in islice(pieces, min(max(0, limit), sys.maxsize))]
 
     def max_notification_id(self) -> int | None:
         """Id of the last batch that may be told now; None if there is none."""

@@ -222,7 +222,8 @@ class AdminServer:
             return
         server, self._server = self._server, None
         server.close()
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._path.unlink()
         for connection in list(self._state.connections):
             connection.shutdown()
         if self._state.tasks:

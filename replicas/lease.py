@@ -168,12 +168,15 @@ os.register_at_fork(after_in_child=_drop_in_child)
 
 
 def released(path: Path) -> bool:
-    """Whether nobody holds the lock: its holder gave it back, or is dead."""
-    descriptor = _open_locked(path, 0)
-    if descriptor is None:
+    """Whether nobody holds the lock: its holder gave it back, or is dead. False where that cannot be looked at."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
         return False
-    os.close(descriptor)
-    return True
+    try:
+        return _lock(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def refuse_stale(state: LeaseState | None, journal: Journal) -> None:

@@ -22,7 +22,7 @@ from replicas.lease import LEASE, LeaseFile, boot_time, hung, join, read, refuse
 from replicas.limits import NodeConfig
 from replicas.listening import check, listen
 from replicas.opening import resume
-from replicas.passwords import Checker
+from replicas.passwords import Checker, CheckerGone
 from replicas.primary import TICK_SECONDS, Primary, newest_snapshot
 from replicas.replay import Watch
 from replicas.sequencer import Sequencer
@@ -98,7 +98,10 @@ async def follow(place: Place, followed: Path, ready: Callable[[str], None] = lo
     try:
         await admin.start()
         # Its start takes longer than the rest of a promotion, and clients that come over log in before all else.
-        await checker.start()
+        try:
+            await checker.start()
+        except CheckerGone as error:
+            log.warning("no password checker yet: the first login starts it", error=str(error))
         ready(f"standby of {followed}, after row {following.standby.journal.head().sequence}")
         lead = await following.until_led(stopping)
         led = following.promote(lead, checker) if lead is not None else None
@@ -162,12 +165,14 @@ class _Following:
         """The lead, if its holder is gone or hangs; where it cannot be had, that is told once and changes nothing."""
         hang = self.place.config.node.hang_seconds
         state = read(self._lease)
-        if state is not None and state.alive() and not (released(self._lease) or hung(state, boot_time(), hang)):
+        if state is not None and state.alive():
             if state.hash and state.directory not in (self._own, str(self.followed.resolve())):
-                # Another standby was promoted: the venue goes on there.
+                # Another standby was promoted: the venue goes on there, also if that one gives the lead back next.
                 self.close()
                 self._follow(Path(state.directory))
-            return None
+                return None
+            if not (released(self._lease) or hung(state, boot_time(), hang)):
+                return None
         epoch = self.standby.journal.head().epoch
         try:
             return LeaseFile.take(self._lease, hang=hang, epoch=epoch, **self.place.names())
@@ -201,12 +206,14 @@ class _Following:
         """Become the one that leads; a lead that cannot be used is given back. What `Standby.promote` raises."""
         try:
             directory, sequencer = self.standby.promote(lead.epoch, self.clock.now(), lead, lead.before)
+            self._bell.close()
+            log.info("promoted", epoch=lead.epoch, sequence=directory.head().sequence)
+            return _primary(self.place, directory, sequencer, lead, checker)
         except BaseException:
+            # The former leader's journal too, before the lead: whoever takes that opens it for writing.
+            self.close()
             lead.release()
             raise
-        self._bell.close()
-        log.info("promoted", epoch=lead.epoch, sequence=directory.head().sequence)
-        return _primary(self.place, directory, sequencer, lead, checker)
 
     def close(self) -> None:
         """Give everything back."""

@@ -171,6 +171,7 @@ class Checker:
         self._reader: asyncio.Task[None] | None = None
         self._waiting: deque[asyncio.Future[bool]] = deque()
         self._starting = asyncio.Lock()
+        self._closed = False
 
     @property
     def pid(self) -> int | None:
@@ -198,8 +199,10 @@ class Checker:
         return await answer and fitting == password
 
     async def start(self) -> None:
-        """Have the process run before it is needed; CheckerGone if it cannot be started."""
+        """Have the process run before it is needed; CheckerGone if it cannot be started, and after `close`."""
         async with self._starting:
+            if self._closed:
+                raise CheckerGone("the password checker was closed")
             if self._process is None:
                 await self._start()
 
@@ -231,7 +234,8 @@ class Checker:
                 waiting.set_exception(CheckerGone("the password checker died"))
 
     async def close(self) -> None:
-        """End the checker; whoever waits gets CheckerGone. Harmless when done twice."""
+        """End the checker for good; whoever waits gets CheckerGone. Harmless when done twice."""
+        self._closed = True
         if self._process is not None:
             self._process.kill()
         if self._reader is not None:

@@ -139,11 +139,13 @@ class Primary:
             if self._timer is not None:
                 self._timer.cancel()
             self.gateway.close()
-            self._doorbell.close()
-            self.events.close()
-            self.directory.close()
-            # From here on the standby may lead: what is left to end takes its time, and serves nobody.
-            self.lead.release()
+            try:
+                self._doorbell.close()
+                self.events.close()
+                self.directory.close()
+            finally:
+                # From here on the standby may lead: what is left to end takes its time, and serves nobody.
+                self.lead.release()
             if self.children is not None:
                 self.children.close()
             await self._checker.close()

@@ -9,11 +9,13 @@ from typer.testing import CliRunner
 
 from core.kinds import Side
 from journal.directory import JournalDirectory
+from journal.errors import DiskError
 from journal.verify import verify
 from replicas.client import Client
-from replicas.lease import LEASE, LeaseFile
+from replicas.lease import LEASE, LeaseFile, released
 from replicas.limits import Node, NodeConfig
-from replicas.node import Place, _Following
+from replicas.node import Place, _Following, follow
+from replicas.passwords import Checker, CheckerGone
 from tests.crash.harness import fork
 from tests.nodes.processes import nodes
 from tests.nodes.served import OPERATOR, PASSWORD, order, venue
@@ -166,6 +168,57 @@ def test_a_node_that_gave_the_lead_back_is_not_waited_for(tmp_path):
         os.waitpid(pid, 0)
         os.close(reading)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
+
+
+def test_a_promotion_that_fails_leaves_nothing_open_when_the_lead_is_free(tmp_path, monkeypatch):
+    """Whoever takes the lead next opens the former leader's journal for writing."""
+    venue(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    LeaseFile.claim(tmp_path / "a" / LEASE, directory=tmp_path / "a", address="", admin="", epoch=1).release()
+    following = _Following(Place(tmp_path / "b", NodeConfig()), tmp_path / "a")
+    lead = following._take_lead()
+    done = []
+
+    def fails(*_):
+        following.standby._feed.settle()
+        raise DiskError("as if it were full")
+
+    def releases():
+        JournalDirectory(tmp_path / "a", write=True).close()
+        done.append("released")
+
+    monkeypatch.setattr(following.standby, "promote", fails)
+    monkeypatch.setattr(lead, "release", releases)
+    with pytest.raises(DiskError):
+        following.promote(lead, Checker())
+    assert done == ["released"]
+
+
+def test_a_lease_that_may_not_be_read_is_not_free(tmp_path):
+    assert not released(tmp_path / "lease")
+
+
+def test_a_standby_without_a_password_checker_follows(tmp_path, monkeypatch):
+    """The first login starts it; until then there is time."""
+    venue(tmp_path / "a")
+    said = []
+
+    async def fails(_):
+        raise CheckerGone("no process can be started")
+
+    async def run():
+        stopping = asyncio.Event()
+        monkeypatch.setattr("replicas.node._signals", lambda: stopping)
+        monkeypatch.setattr(Checker, "start", fails)
+
+        def ready(line):
+            said.append(line)
+            stopping.set()
+
+        await follow(Place(tmp_path / "b", NodeConfig(node=Node(hang_seconds=60))), tmp_path / "a", ready)
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+    assert said[0].startswith("standby of ")
 
 
 def test_two_nodes_never_lead_at_the_same_time(pair):

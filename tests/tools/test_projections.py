@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from core.messages import Upgrade
 from core.rows import to_row
 from core.state import SEMANTICS
+from journal.errors import Diverged
 from journal.event_store import EventStore
 from replicas.opening import resume
 from tests.conftest import seed
@@ -23,10 +25,14 @@ from tests.tools.conftest import ROWS, ask, ask_json, flip
 from tests.tools.projected import NAMES
 from tests.tools.projection_suite import Projections, project, wrong
 from tests.tools.test_errors import refused
+from tools.failures import Misuse
 from tools.fills import all_fills
 from tools.life import life
+from tools.market_application import JOURNAL, Market
 from tools.projections.database import Target
 from tools.projections.measure import measure
+from tools.projections.projector import Projector
+from tools.projections.registry import fold_named
 from tools.reading import opened
 
 
@@ -242,7 +248,7 @@ def test_following_a_writer(target, tmp_path):
                     writer.do("trade", "quarantine", "trade", "roll")
                     await_row(target, last(path))
                 follower.send_signal(signal.SIGINT)
-                assert follower.wait(10) == 130
+                assert follower.wait(60) == 130
                 assert follower.stderr.read() == ""
             finally:
                 follower.kill()
@@ -256,7 +262,7 @@ def last(path):
     return ends(path)[-1]
 
 
-def await_row(target, sequence, seconds=10):
+def await_row(target, sequence, seconds=60):
     """Until the view knows of a row."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -276,3 +282,41 @@ def test_a_measurement_takes_everything(tmp_path):
     assert [measured.rows for measured in found] == [ends(path)[-1]] * 5
     assert all(measured.events_per_second > 0 for measured in found)
     assert [entry.name for entry in tmp_path.iterdir()] == ["venue"]
+
+
+class Swapped:
+    """A log whose directory holds another journal by the time that something is written."""
+
+    def __init__(self, log):
+        self._log = log
+
+    def __getattr__(self, name):
+        return getattr(self._log, name)
+
+    def select_events(self, originator_id, *, gt, lte):
+        (stored,) = self._log.select_events(originator_id, gt=gt, lte=lte)
+        return [replace(stored, state=stored.state[:-1] + bytes([stored.state[-1] ^ 1]))]
+
+
+def test_events_of_one_journal_never_stand_under_the_position_of_another(tmp_path):
+    path = lived(tmp_path / "venue", seed(), acts=5)
+    with (
+        closing(Market({JOURNAL: str(path)})) as market,
+        closing(Target(f"sqlite:///{tmp_path}/view").open()) as database,
+    ):
+        projector = Projector(market, path, database, fold_named("trades", None))
+        projector.projection._log = Swapped(projector.log)
+        with pytest.raises(Diverged, match="another journal"):
+            projector.run(projector.log.max_notification_id())
+        assert projector.reached == 0
+        assert database.query("SELECT count(*) FROM trades")[0][0] == 0
+
+
+@pytest.mark.parametrize(
+    "into", ["sqlite:///a%00b", "sqlite:///a%0Ab", "postgresql://u:12#heim@host/x", "postgresql://u:ge/heim@host/x"]
+)
+def test_a_place_that_others_would_read_otherwise_is_refused(into):
+    """A file name that is none, and a URL in which PostgreSQL's own library sees another password than we do."""
+    with pytest.raises(Misuse) as refused:
+        Target(into)
+    assert "heim" not in str(refused.value)

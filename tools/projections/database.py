@@ -100,7 +100,7 @@ class Target:
         self._url = url
         self._path: Path | None = None
         if scheme == SQLITE and rest.startswith("/") and rest != "/":
-            self._path = Path(unquote(rest[1:]))
+            self._path = Path(_printable(unquote(rest[1:])))
             refuse_no_file("--into", self._path)
             self.title = str(self._path)
         elif scheme in POSTGRES and rest:
@@ -119,7 +119,17 @@ class Target:
         return Postgres(self._url, self.title)
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise Misuse("--into: not the name of a file")
+    return text
+
+
 def _without_password(url: str) -> str:
+    """What may be printed of a URL. Misuse where the database's own library would read another password in it."""
+    rest = url.partition("://")[2]
+    if "#" in rest or "@" in rest.partition("/")[2]:
+        raise Misuse("--into: write # / and @ of a name or a password as %23, %2F and %40")
     try:
         parts = urlsplit(url)
     except ValueError:

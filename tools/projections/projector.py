@@ -4,20 +4,21 @@ While there is more to read, batches are gathered; at the end of what is there, 
 is behind writes few large transactions, and one that follows writes each batch as it comes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 from eventsourcing.dispatch import singledispatchmethod
-from eventsourcing.persistence import Tracking
+from eventsourcing.persistence import StoredEvent, Tracking
 from eventsourcing.projection import ApplicationSubscription, Projection
 
 from core.kinds import ROW_SIZE
 from journal.batch import HEADER_SIZE
 from journal.check import check
 from journal.directory import JournalDirectory
-from journal.errors import Gap
-from journal.event_batch import EventBatch
+from journal.errors import Diverged, Gap, NotAJournal
+from journal.event_batch import ORIGINATOR, EventBatch
+from journal.log_source import EventsAbsent
 from journal.market_log import MarketLog
 from tools.failures import Failure
 from tools.market_application import Market
@@ -45,6 +46,9 @@ class Log(Protocol):
     def hash_at(self, notification_id: int) -> bytes | None:
         """Hash of the journal's batch that ends at a row."""
 
+    def select_events(self, originator_id: str, *, gt: int, lte: int) -> Sequence[StoredEvent]:
+        """The batches that end after row `gt` and not after row `lte`, as they are stored."""
+
 
 class MarketProjection(Projection[View]):
     """Follows the market log into a view."""
@@ -60,6 +64,7 @@ class MarketProjection(Projection[View]):
         self._gathered = 0
         self._known_end = 0
         self._pending: Tracking | None = None
+        self._sealed = b""
         self.events = 0
         """Event rows taken since the start."""
 
@@ -72,7 +77,7 @@ class MarketProjection(Projection[View]):
     def _(self, domain_event: EventBatch, tracking: Tracking) -> None:
         first, last, rows = domain_event.first, domain_event.last, domain_event.rows
         self._fold.take(Batch(first, last, rows, lambda: command_rows_of(self._log.journal, first, last)))
-        self._pending = tracking
+        self._pending, self._sealed = tracking, domain_event.sealed
         self.events += len(rows) // ROW_SIZE
         # A batch without events is gathered as one row, so that these do not gather for ever.
         self._gathered += max(1, len(rows) // ROW_SIZE)
@@ -82,16 +87,26 @@ class MarketProjection(Projection[View]):
     def _more_after(self, sequence: int) -> bool:
         """Whether another batch is there already, so that the next one will come without waiting."""
         if sequence >= self._known_end:
-            self._known_end = self._log.max_notification_id() or 0
+            try:
+                self._known_end = self._log.max_notification_id() or 0
+            except (EventsAbsent, NotAJournal):
+                # It is being made anew: more will come, or the subscription raises what it is.
+                return True
         return sequence < self._known_end
 
     def write(self) -> None:
-        """Write what was gathered, with its position, in one transaction. Gap if the journal does not hold it."""
+        """Write what was gathered, with its position, in one transaction.
+
+        Gap if the journal does not hold it, Diverged if another journal has taken the place of the one it came from.
+        """
         if self._pending is None:
             return
-        known = self._log.hash_at(self._pending.notification_id)
-        if known is None:
-            raise Gap(f"batch ending at {self._pending.notification_id}", "the journal does not hold it any more")
+        last = self._pending.notification_id
+        known, stored = self._log.hash_at(last), self._log.select_events(ORIGINATOR, gt=last - 1, lte=last)
+        if known is None or not stored:
+            raise Gap(f"batch ending at {last}", "the journal does not hold it any more")
+        if stored[0].state != self._sealed or self._log.hash_at(last) != known:
+            raise Diverged(f"batch ending at {last}", "another journal stands where the events were read")
         self.view.write(self._fold.changes(), self._pending, known.hex())
         self._pending, self._gathered = None, 0
 
