@@ -80,4 +80,4 @@ def test_our_book_is_the_one_that_bitstamp_published(bitstamp):
     assert checked["equal to 1 in the second half"] >= 0.999 * later
     assert checked["equal to 5 in the second half"] >= 0.995 * later
     assert (bitstamp.summary["executions"], bitstamp.summary["rejections"]) == (0, {})
-    assert bitstamp.summary["left_out"]["deleted orders that were not known"] == 205
+    assert bitstamp.summary["left_out"]["deleted orders that were not known"] == 187

@@ -6,7 +6,8 @@ import zlib
 
 import pytest
 
-from core.kinds import Side
+from core.kinds import ROW_SIZE, CommandKind, Side
+from core.rows import from_row
 from tests.conftest import seed
 from tests.tools.conftest import ask_json
 from tools.books import Book, instruments
@@ -14,7 +15,8 @@ from tools.importing.bitstamp import read as read_bitstamp
 from tools.importing.bitstamp import shifted
 from tools.importing.feed_book import FeedBook, Quote, parts
 from tools.importing.kraken import read as read_kraken
-from tools.importing.source import Listing, Malformed, Source
+from tools.importing.source import Listing, Malformed, Source, Step
+from tools.importing.venue import opening
 from tools.importing.writing import write_journal
 from tools.reading import machine_at, opened
 
@@ -41,8 +43,7 @@ def test_the_engine_has_the_orders_of_the_feed_but_for_those_that_cross(tmp_path
             orders.pop(order, None)
             steps += book.remove(order, len(steps) + 1)
         else:
-            side = orders[order].side if order in orders else rng.choice((Side.BUY, Side.SELL))
-            orders[order] = Quote(side, rng.randint(95, 105), rng.randint(1, 9))
+            orders[order] = Quote(rng.choice((Side.BUY, Side.SELL)), rng.randint(95, 105), rng.randint(1, 9))
             steps += book.put(order, orders[order], len(steps) + 1)
         standing = {number: quote for number, quote in orders.items() if number not in book.waiting}
         bids = [quote.price for quote in standing.values() if quote.side == Side.BUY]
@@ -61,6 +62,26 @@ def test_the_engine_has_the_orders_of_the_feed_but_for_those_that_cross(tmp_path
         for side in (Side.BUY, Side.SELL)
     ]
     assert ladder(tmp_path / "venue", "X") == [[level for level in side if level[1]] for side in naive], seed()
+
+
+def test_orders_that_wait_are_not_walked_over_at_each_message(monkeypatch):
+    looks, crosses = [], FeedBook._crosses
+    monkeypatch.setattr(FeedBook, "_crosses", lambda book, quote: looks.append(quote) or crosses(book, quote))
+    book, steps = FeedBook(1), []
+    steps += book.put(1, Quote(Side.SELL, 100, 1), 0)
+    for order in range(2, 2_002):
+        steps += book.put(order, Quote(Side.BUY, 100 + order % 7, 1), 0)
+    assert (len(steps), len(book.waiting)) == (1, 2_000)
+    assert len(looks) <= 2 * 2_001
+    steps += book.remove(1, 0)
+    assert [step.client_order_id for step in steps[2:]] == list(range(2, 2_002))
+    assert not book.waiting
+
+
+@pytest.mark.parametrize(("price", "quantity"), [(1, 10**34), (1, 2**62), (2**40 - 1, 2**60)])
+def test_a_volume_beyond_all_bounds_is_refused_at_once(price, quantity):
+    with pytest.raises(ValueError, match="too large"):
+        next(parts(Quote(Side.BUY, price, quantity)))
 
 
 def test_a_volume_beyond_a_command_becomes_several_orders():
@@ -160,12 +181,87 @@ def test_an_import_says_how_many_of_the_published_books_it_has(tmp_path):
         '5 order_created {"id": 1, "price": "1.23", "amount": "1", "order_type": 2}',
         '5 order_created {"id": 1, "price": "-1.23", "amount": "1", "order_type": 0}',
         '5 order_created {"id": 99999999999999999999, "price": "1.23", "amount": "1", "order_type": 0}',
+        f'5 order_created {{"id": {2**62}, "price": "1.23", "amount": "1", "order_type": 0}}',
+        '-5 order_created {"id": 2, "price": "1.23", "amount": "1", "order_type": 0}',
+        "-5 trade {}",
+        f'{2**62 // 10**6 + 1} order_created {{"id": 2, "price": "1.23", "amount": "1", "order_type": 0}}',
+        f"{2**63} trade {{}}",
+        pytest.param('5 order_created {"x": ' + "[" * 100_000, id="nested"),
     ],
 )
 def test_a_line_that_is_none_is_named(tmp_path, line):
     (tmp_path / "log").write_text(bitstamp((1, "order_created", order(1, 0, "1.00", "1"))) + line + "\n")
     with pytest.raises(Malformed, match="line 2"):
         read_bitstamp(tmp_path / "log")
+
+
+def test_messages_of_orders_that_have_gone_or_never_came_are_counted_and_left_out(tmp_path):
+    (tmp_path / "log").write_text(
+        bitstamp(
+            (1, "order_deleted", order(1, 0, "100.00", "0")),
+            (2, "order_created", order(1, 0, "100.00", "2")),
+            (3, "order_changed", order(2, 0, "100.00", "2")),
+            (4, "order_created", order(3, 0, "100.00", "2")),
+            (5, "order_created", order(3, 0, "100.00", "1")),
+            (6, "order_deleted", order(3, 0, "100.00", "1")),
+            (7, "order_changed", order(3, 0, "100.00", "1")),
+            (8, "order_deleted", order(3, 0, "100.00", "1")),
+        )
+    )
+    source, _ = read_bitstamp(tmp_path / "log")
+    assert [(step.kind.name, step.client_order_id) for step in source.steps] == [
+        ("ENTER_ORDER", 3),
+        ("REDUCE_ORDER", 3),
+        ("CANCEL_ORDER", 3),
+    ]
+    assert source.left_out == {
+        "deleted orders that were not known": 1,
+        "changed orders that were not known": 1,
+        "orders created twice, taken as changed": 1,
+        "messages about orders that had gone": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("price", "amount"),
+    [("0", "1"), (str(2**40), "1"), ("1", str(2**40)), ("9" * 30, "9" * 30), ("9999999999", "10995")],
+)
+def test_an_order_that_the_engine_would_refuse_does_not_stand(tmp_path, price, amount):
+    """Nor does one that is changed into such: what comes next must not be held against it."""
+    (tmp_path / "log").write_text(
+        bitstamp(
+            (1, "order_created", order(1, 0, price, amount)),
+            (2, "order_created", order(2, 0, "5.00", "1")),
+            (3, "order_changed", order(2, 0, price, amount)),
+            (4, "order_created", order(3, 1, "4.00", "1")),
+        )
+    )
+    told = ask_json("import", "bitstamp", tmp_path / "log", "--journal", tmp_path / "venue")
+    assert (told["commands"], told["executions"], told["rejections"]) == (3, 0, {})
+    assert told["left_out"] == {"orders of a price or quantity out of range": 2}
+    assert ladder(tmp_path / "venue", "BTC/USD") == [[], [(400, 100_000_000)]]
+
+
+# ---- how money is shown
+
+
+@pytest.mark.parametrize(
+    ("listed", "quantity", "decimals"),
+    [
+        ((), 1, (0, 2)),
+        ((Listing("A", 2),), 1, (0, 2)),
+        ((Listing("A", 2, 8),), 1, (8, 10)),
+        ((Listing("A", 12, 8),), 1, (0, 0)),
+        ((Listing("A", 2, 8), Listing("B", 2, 8)), 1, (0, 0)),
+        ((Listing("A", 2, 8),), 2**30 - 1, (0, 0)),
+    ],
+    ids=["lots", "one of lots", "one", "too many decimals", "several", "a divisor"],
+)
+def test_money_is_shown_in_units_of_both_decimals_or_raw(listed, quantity, decimals):
+    steps = [Step(CommandKind.ENTER_ORDER, n, Side.BUY, 2**32, quantity, n) for n in (1, 2)]
+    rows = opening(Source("A", 2, [], steps, {}, listed))
+    defined = [from_row(rows[at : at + ROW_SIZE]) for at in (0, ROW_SIZE)]
+    assert tuple(currency.decimals for currency in defined) == decimals
 
 
 # ---- kraken
@@ -235,8 +331,59 @@ def test_levels_beyond_the_depth_of_the_feed_are_dropped(tmp_path):
     ]
 
 
+def test_the_depth_is_that_of_the_channel(tmp_path):
+    levels = [[f"{n}.0", "1.00000000", "t"] for n in range(1, 11)]
+    (tmp_path / "capture").write_text(
+        capture(
+            ("1.0", [1, {"as": [], "bs": levels}, "book-10", "A/B"]),
+            ("2.0", [1, {"b": [["11.0", "1.00000000", "t"]]}, "book-10", "A/B"]),
+        )
+    )
+    source, _ = read_kraken(tmp_path / "capture")
+    assert [(step.kind.name, step.price) for step in source.steps[10:]] == [("ENTER_ORDER", 110), ("CANCEL_ORDER", 10)]
+
+
+def test_a_second_snapshot_replaces_the_book_of_its_pair_alone(tmp_path):
+    def snapshot(symbol, bids, asks):
+        levels = [[[f"{price}.0", "1.00000000", "t"] for price in prices] for prices in (asks, bids)]
+        return [1, dict(zip(("as", "bs"), levels, strict=True)), "book-10", symbol]
+
+    (tmp_path / "capture").write_text(
+        capture(
+            ("1.0", snapshot("A/B", [1, 2], [3, 4])),
+            ("2.0", snapshot("C/B", [1], [9])),
+            ("3.0", snapshot("A/B", [2, 4], [6])),
+        )
+    )
+    told = ask_json("import", "kraken", tmp_path / "capture", "--journal", tmp_path / "venue")
+    assert (told["executions"], told["rejections"]) == (0, {})
+    one = 100_000_000
+    assert ladder(tmp_path / "venue", "A/B") == [[(40, one), (20, one)], [(60, one)]]
+    assert ladder(tmp_path / "venue", "C/B") == [[(10, one)], [(90, one)]]
+
+
 @pytest.mark.parametrize(
-    "message", ["[", "[1]", '[1, 2, "book-1000", "A/B"]', '[1, {"a": [["1"]]}, "b", "A/B"]', '[1, {"a": [["x", "1", "t"]]}, "b", "A/B"]', '[1, {"a": []}, "b", "A B"]']
+    "line",
+    [
+        '1.0: [1, {"a": [["1", "1e26", "t"]]}, "book-10", "A/B"]',
+        f'1.0: [1, {{"a": [["1", "1{"0" * 26}", "t"]]}}, "book-10", "A/B"]',
+        f'{2**62 // 10**9 + 1}.0: [1, {{"a": [["1", "1", "t"]]}}, "book-10", "A/B"]',
+        f'1.0: [1, {{"a": [["0.{"0" * 18}1", "1", "t"]]}}, "book-10", "A/B"]',
+        '1.0: [1, {"a": [["1", "1", "t"]]}, "book-0", "A/B"]',
+        '1.0: [1, {"a": [["1", "1", "t"]]}, "trade", "A/B"]',
+        '1.0: [1, {"a": [["1", "1", "t"]]}, 10, "A/B"]',
+        "1.0: " + "[" * 100_000,
+    ],
+    ids=["exponent", "volume", "time", "decimals", "no depth", "no book", "no channel", "nested"],
+)
+def test_a_message_beyond_all_bounds_is_named(tmp_path, line):
+    (tmp_path / "capture").write_text(f"{line}\n")
+    with pytest.raises(Malformed, match="line 1: "):
+        read_kraken(tmp_path / "capture")
+
+
+@pytest.mark.parametrize(
+    "message", ["[", "[1]", '[1, 2, "book-1000", "A/B"]', '[1, {"a": [["1"]]}, "book-10", "A/B"]', '[1, {"a": [["x", "1", "t"]]}, "book-10", "A/B"]', '[1, {"a": []}, "book-10", "A B"]']
 )  # fmt: skip
 def test_a_message_that_is_none_is_named(tmp_path, message):
     (tmp_path / "capture").write_text(f"1.0: {message}\n")

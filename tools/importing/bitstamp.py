@@ -14,8 +14,9 @@ import msgspec
 from msgspec import Meta
 
 from core.kinds import Side
+from core.limits import SUM_MAX
 from tools.importing.feed_book import FeedBook, Quote
-from tools.importing.source import Listing, Malformed, Source, Step, reading
+from tools.importing.source import Listing, Malformed, Source, Step, checked, reading
 
 LISTING: Final = Listing("BTC/USD", 2, 8)
 _NS: Final = 10**6
@@ -31,7 +32,7 @@ class Published(NamedTuple):
 
 
 class _Order(msgspec.Struct):
-    id: Annotated[int, Meta(ge=1, le=2**62)]
+    id: Annotated[int, Meta(ge=1, le=2**62 - 1)]
     price: str
     amount: str
     order_type: Annotated[int, Meta(ge=0, le=1)]
@@ -49,7 +50,7 @@ def read(path: Path, symbol: str | None = None) -> tuple[Source, list[Published]
         for number, line in enumerate(lines, start=1):
             try:
                 reader.line(line)
-            except (msgspec.MsgspecError, ValueError) as error:
+            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 raise Malformed(path, number, str(error)) from None
     listing = LISTING._replace(symbol=symbol or LISTING.symbol)
     left_out = reader.left_out + Counter({"orders that cross to the end": len(reader.book.waiting)})
@@ -63,11 +64,14 @@ class _Reader:
         self.steps: list[Step] = []
         self.published: list[Published] = []
         self.left_out: Counter[str] = Counter()
+        self._gone: set[int] = set()
         self._time = 0
 
     def line(self, line: bytes) -> None:
-        """Take one line. ValueError, msgspec.MsgspecError."""
+        """Take one line. ValueError, RecursionError, msgspec.MsgspecError."""
         time, kind, text = line.split(b" ", 2)
+        if not 0 <= int(time) * _NS <= SUM_MAX:
+            raise ValueError(f"time {int(time)} is out of range")
         # No two commands have one time; the feed counts milliseconds.
         self._time = max(self._time, int(time) * _NS)
         if kind in {b"order_created", b"order_changed", b"order_deleted"}:
@@ -81,21 +85,32 @@ class _Reader:
             raise ValueError(f"type {kind.decode(errors='replace')!a}: no such message")
 
     def _order(self, kind: bytes, order: _Order) -> None:
+        quote = Quote(_SIDES[order.order_type], shifted(order.price, 2), shifted(order.amount, 8))
         known = order.id in self.book
+        if order.id in self._gone:
+            self.left_out["messages about orders that had gone"] += 1
+            return
         if kind != b"order_created" and not known:
             self.left_out[f"{kind.decode().removeprefix('order_')} orders that were not known"] += 1
         if kind == b"order_created" and known:
-            self.left_out["orders created twice"] += 1
-        quote = Quote(_SIDES[order.order_type], shifted(order.price, 2), shifted(order.amount, 8))
+            self.left_out["orders created twice, taken as changed"] += 1
         if kind == b"order_deleted" or quote.quantity == 0:
+            self._gone.add(order.id)
             self._add(self.book.remove(order.id, 0))
+        elif known or kind == b"order_created":
+            self._stand(order.id, quote)
+
+    def _stand(self, order: int, quote: Quote) -> None:
+        if quote.fits():
+            self._add(self.book.put(order, quote, 0))
         else:
-            self._add(self.book.put(order.id, quote, 0))
+            self.left_out["orders of a price or quantity out of range"] += 1
+            self._add(self.book.remove(order, 0))
 
     def _add(self, steps: Iterator[Step]) -> None:
         for step in steps:
             self._time += 1
-            self.steps.append(step._replace(time=self._time))
+            self.steps.append(checked(step._replace(time=self._time)))
 
 
 def _levels(levels: list[tuple[str, str]]) -> list[tuple[int, int]]:

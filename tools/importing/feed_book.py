@@ -5,13 +5,17 @@ it once more: an order that would cross waits until what it would meet has gone,
 """
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Final, NamedTuple
 
-from sortedcontainers import SortedDict
+from sortedcontainers import SortedDict, SortedList
 
 from core.kinds import CommandKind, Side
-from core.limits import QUANTITY_MAX, SUM_MAX
+from core.limits import PRICE_MAX, QUANTITY_MAX, SUM_MAX
 from tools.importing.source import Step
+
+_Place = tuple[int, int, int]
+_PARTS_MAX: Final = 2**17
 
 
 class Quote(NamedTuple):
@@ -20,6 +24,11 @@ class Quote(NamedTuple):
     side: int
     price: int
     quantity: int
+
+    def fits(self) -> bool:
+        """Whether one order may say this; the engine refuses any other."""
+        within = 1 <= self.price <= PRICE_MAX and 1 <= self.quantity <= QUANTITY_MAX
+        return within and self.price * self.quantity <= SUM_MAX
 
 
 class FeedBook:
@@ -32,42 +41,72 @@ class FeedBook:
         self._levels: tuple[SortedDict[int, int], SortedDict[int, int]] = (SortedDict(), SortedDict())
         self.waiting: dict[int, Quote] = {}
         """Orders that would cross, in the order in which they came."""
+        # Price, arrival and order of those that wait, per side: who may enter is found without a walk over all.
+        self._queues: tuple[SortedList[_Place], SortedList[_Place]] = (SortedList(), SortedList())
+        self._places: dict[int, _Place] = {}
+        self._arrivals = count(1)
 
     def __contains__(self, order: int) -> bool:
         return order in self._live or order in self.waiting
 
     def put(self, order: int, quote: Quote, time: int) -> Iterator[Step]:
-        """The order stands like this from now on: entered, reduced or replaced, or waiting."""
+        """The order, whose quote fits, stands like this from now on: entered, reduced or replaced, or waiting."""
         before = self._live.get(order)
-        self.waiting.pop(order, None)
-        if before is not None and self._crosses(quote):
+        self._leave(order)
+        # A replaced order keeps its side: one that changes it is canceled and entered.
+        if before is not None and (before.side != quote.side or self._crosses(quote)):
             yield self._cancel(order, time)
-            self.waiting[order] = quote
-        elif before is not None:
+            before = None
+        if before is not None:
             yield self._change(order, before, quote, time)
         elif self._crosses(quote):
-            self.waiting[order] = quote
+            self._wait(order, quote)
         else:
             yield self._enter(order, quote, time)
         yield from self._let_in(time)
 
     def remove(self, order: int, time: int) -> Iterator[Step]:
         """The order has gone; nothing if it was not known."""
-        if self.waiting.pop(order, None) is None and order in self._live:
+        self._leave(order)
+        if order in self._live:
             yield self._cancel(order, time)
         yield from self._let_in(time)
 
+    def _wait(self, order: int, quote: Quote) -> None:
+        self.waiting[order] = quote
+        place = self._places[order] = (quote.price, next(self._arrivals), order)
+        self._queues[quote.side].add(place)
+
+    def _leave(self, order: int) -> None:
+        if order in self.waiting:
+            self._queues[self.waiting.pop(order).side].remove(self._places.pop(order))
+
     def _let_in(self, time: int) -> Iterator[Step]:
-        for order, quote in list(self.waiting.items()):
+        free = [place for side in (Side.BUY, Side.SELL) for place in self._free(side)]
+        for _, _, order in sorted(free, key=lambda place: place[1]):
+            quote = self.waiting[order]
+            # One that has just entered may be in the way of the next.
             if not self._crosses(quote):
-                del self.waiting[order]
+                self._leave(order)
                 yield self._enter(order, quote, time)
 
+    def _free(self, side: int) -> Iterator[_Place]:
+        """Those of a side that wait and cross nothing that stands."""
+        best = self._best(1 - side)
+        if best is None:
+            return iter(self._queues[side])
+        if side == Side.BUY:
+            return self._queues[side].irange(maximum=(best, 0, 0))
+        return self._queues[side].irange(minimum=(best + 1, 0, 0))
+
+    def _best(self, side: int) -> int | None:
+        levels = self._levels[side]
+        return levels.peekitem(-1 if side == Side.BUY else 0)[0] if levels else None
+
     def _crosses(self, quote: Quote) -> bool:
-        others = self._levels[1 - quote.side]
-        if not others:
+        best = self._best(1 - quote.side)
+        if best is None:
             return False
-        best: int = others.peekitem(0 if quote.side == Side.BUY else -1)[0]
         return quote.price >= best if quote.side == Side.BUY else quote.price <= best
 
     def _enter(self, order: int, quote: Quote, time: int) -> Step:
@@ -101,8 +140,13 @@ class FeedBook:
 
 
 def parts(quote: Quote) -> Iterator[Quote]:
-    """A quantity as orders that are not too large for a command, and whose price times quantity is not either."""
+    """A quantity as orders that are not too large for a command, and whose price times quantity is not either.
+
+    ValueError for a quantity beyond SUM_MAX, or one that would take more than 131,072 orders.
+    """
     largest: Final = min(QUANTITY_MAX, SUM_MAX // quote.price)
+    if quote.quantity > min(SUM_MAX, largest * _PARTS_MAX):
+        raise ValueError(f"a quantity of {quote.quantity} at price {quote.price} is too large")
     left = quote.quantity
     while left:
         yield quote._replace(quantity=min(left, largest))

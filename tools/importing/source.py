@@ -93,6 +93,13 @@ def out_of_column(step: Step) -> str | None:
     return None if 0 <= step.time <= SUM_MAX else f"time {step.time} is out of range"
 
 
+def checked(step: Step) -> Step:
+    """The step. ValueError if out_of_column."""
+    if wrong := out_of_column(step):
+        raise ValueError(wrong)
+    return step
+
+
 def is_symbol(text: str) -> bool:
     """Whether a text may be the symbol of an instrument: 1 to 16 printable ASCII characters without a space."""
     return re.fullmatch(r"[!-~]{1,16}", text) is not None

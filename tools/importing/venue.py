@@ -8,7 +8,7 @@ import struct
 from typing import Final, NamedTuple
 
 from core.kinds import QUANTITY_DECIMALS_SHIFT, REENTER, CommandKind, OrderType, Role, Side, TimeInForce
-from core.limits import PRICE_MAX, QUANTITY_MAX, SUM_MAX
+from core.limits import PRICE_MAX, QUANTITY_MAX, SCALE_MAX, SUM_MAX
 from core.messages import DefineCurrency, DefineInstrument, Deposit, GrantSession, OpenAccount
 from core.rows import pack_halves, to_row
 from tools.importing.source import Listing, Source, Step
@@ -62,11 +62,12 @@ def opening(source: Source) -> bytes:
     """The commands of the venue itself that come before everything else, as wire rows."""
     money, listings = funds(source), source.listings()
     base = "LOTS" if source.symbol == "USD" or len(listings) > 1 else source.symbol
+    base_decimals, quote_decimals = _decimals(source, money.divisor)
     return b"".join(
         to_row(message)
         for message in (
-            DefineCurrency(currency=_BASE, symbol=base, decimals=0),
-            DefineCurrency(currency=_QUOTE, symbol="USD", decimals=source.price_decimals),
+            DefineCurrency(currency=_BASE, symbol=base, decimals=base_decimals),
+            DefineCurrency(currency=_QUOTE, symbol="USD", decimals=quote_decimals),
             *(_instrument(number, listing, money.divisor) for number, listing in enumerate(listings, start=1)),
             OpenAccount(account=ACCOUNT, firm=1, name="imported flow"),
             Deposit(account=ACCOUNT, currency=_BASE, amount=money.base),
@@ -75,6 +76,15 @@ def opening(source: Source) -> bytes:
             GrantSession(account=ACCOUNT, grantee=SEED, role=Role.TRADER),
         )
     )
+
+
+def _decimals(source: Source, divisor: int) -> tuple[int, int]:
+    """How base and quote are shown; raw where several instruments share them or the quote has no such unit."""
+    first, *others = source.listings()
+    if not any(listing.quantity_decimals for listing in (first, *others)):
+        return 0, source.price_decimals
+    quote = first.price_decimals + first.quantity_decimals
+    return (0, 0) if others or divisor > 1 or quote > SCALE_MAX else (first.quantity_decimals, quote)
 
 
 def _instrument(number: int, listing: Listing, divisor: int) -> DefineInstrument:
