@@ -14,7 +14,7 @@ from journal.journal import Head
 from journal.segment import Segment
 from tools.failures import Failure, Misuse
 from tools.options import Journal
-from tools.whole import whole
+from tools.whole import refuse_within, whole
 
 
 def backup(
@@ -66,6 +66,7 @@ def copy(source: Path, directory: Path, to: int | None) -> Head:
         raise NotAJournal(f"{source}: no journal here")
     if to is not None and to < firsts[0] - 1:
         raise Misuse(f"--to {to}: {source} begins with the state after row {firsts[0] - 1}")
+    refuse_within(directory, source)
     with whole(directory) as place:
         chain = Chain()
         with _segment(source, firsts[0]) as segment:

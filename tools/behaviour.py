@@ -13,9 +13,11 @@ from tools.options import refuse_both
 from tools.output import print_json
 from tools.reading import applied
 from tools.watching import progress
+from tools.worlds.altering import Altering
 from tools.worlds.change_file import ChangeFile, read_change
 from tools.worlds.comparison import LISTED, Comparison
 from tools.worlds.intended import Intended
+from tools.worlds.telling import by_command
 from tools.worlds.whatif_compare import compare_change
 
 OURS: Final = "this release"
@@ -46,18 +48,34 @@ def compare_engine(
                 comparison.commands(mine.events, other.events)
                 advance(int(machine.engine.sequence) - first)
         except EngineRaised as error:
-            comparison.raised(error.sequence, str(error))
+            comparison.rows = error.sequence - first
+            theirs.restore(state)
+            said = _said_before(journal, theirs, int(machine.engine.sequence), error.sequence)
+            told = by_command(next(ours).events)
+            comparison.commands(b"".join(rows for row, rows in sorted(told.items()) if row < error.sequence), said)
+            comparison.raised(error.sequence, told.get(error.sequence, b""), str(error))
             return comparison
+        comparison.rows = last - first
         comparison.end(last, machine.rows(), theirs.state())
     return comparison
 
 
-def report(comparison: Comparison, strict: bool, as_json: bool) -> int:
-    """Print a comparison; the exit code: 0 if nothing differs that is not meant to, and, with `strict`, all that is meant does."""
+def _said_before(journal: JournalDirectory, engine: EngineProcess, compared: int, raised: int) -> bytes:
+    """What an engine said of the rows behind those compared, before the row it raised on: lost with it, asked again."""
+    for _ in replayed(journal, engine, to=compared):
+        pass
+    return b"".join(one.events for one in replayed(journal, engine, to=raised - 1))
+
+
+def report(comparison: Comparison, strict: bool, as_json: bool, altering: Altering | None = None) -> int:
+    """Print a comparison; the exit code: 0 if nothing differs that is not meant to, and, with `strict`, all that is meant does.
+
+    `altering`: the changes that made the second world, with what each of them met.
+    """
     if as_json:
-        print_json(comparison.json())
+        print_json(comparison.json() | (altering.json() if altering else {}))
     else:
-        for line in comparison.lines():
+        for line in (*comparison.lines(), *(altering.lines() if altering else ())):
             print(line)
     missing = strict and comparison.intended.unused()
     return SOUND if comparison.same and not missing else FAILED
@@ -76,6 +94,14 @@ class Asked(NamedTuple):
         """The first row that may be otherwise because of the change file; beyond every row without one."""
         return self.change.begins() if self.change else SUM_MAX
 
+    def refuse_nothing(self, machine: Machine, last: int) -> None:
+        """Misuse if no row is left to be compared: the state to begin with is that after row `last`."""
+        if machine.engine.sequence >= last and self.begins > last + 1:
+            raise Misuse(
+                f"nothing to compare: it begins after row {machine.engine.sequence} and ends there; "
+                "leave --from-snapshot out, or go on to a later row"
+            )
+
     def compare(self, journal: JournalDirectory, machine: Machine, *, last: int, listed: int, as_json: bool) -> int:
         """Compare from the state of the machine up to row `last`, print what differs; the exit code."""
         if self.engine is not None:
@@ -84,10 +110,10 @@ class Asked(NamedTuple):
         assert self.change is not None
         with TemporaryDirectory(prefix="lockstep-whatif-") as folder:
             place = Path(folder) / "venue"
-            comparison, _, _ = compare_change(
+            comparison, _, altering = compare_change(
                 journal, machine, self.change, place, last=last, intended=self.intended, listed=listed
             )
-        return report(comparison, self.strict, as_json)
+        return report(comparison, self.strict, as_json, altering)
 
 
 def asked(

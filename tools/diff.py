@@ -1,14 +1,18 @@
 """`lockstep diff`: whether two journals hold the same commands, and the first thing in which they differ."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from journal.chain import Chain
 from journal.directory import JournalDirectory
-from tools.failures import FAILED, Misuse
+from journal.errors import Damaged, JournalError
+from tools.failures import FAILED, Failure, Misuse
 from tools.options import Json
 from tools.output import print_json
 from tools.parting.columns import named_text
@@ -18,6 +22,9 @@ from tools.watching import progress
 
 A = Annotated[Path, typer.Argument(metavar="A", help="A journal's directory.", show_default=False)]
 B = Annotated[Path, typer.Argument(metavar="B", help="The other journal's directory.", show_default=False)]
+
+_AROUND = 6
+"""Batches in which damage is met again: the one before it, and what stands between two segments."""
 
 
 def diff(
@@ -50,11 +57,30 @@ def diff(
 
 @contextmanager
 def both(a: Path, b: Path) -> Iterator[tuple[JournalDirectory, JournalDirectory]]:
-    """Two journals, for reading. Misuse if they are one; what `opened` raises."""
+    """Two journals, for reading. Misuse if they are one; Failure that names the one that is damaged; what `opened` raises."""
     if a.resolve() == b.resolve():
         raise Misuse(f"{a} and {b} are the same directory")
     with opened(a) as mine, opened(b) as theirs:
-        yield mine, theirs
+        try:
+            yield mine, theirs
+        except Damaged as error:
+            raise Failure(_whose(error, (mine, theirs))) from None
+
+
+def _whose(error: Damaged, journals: tuple[JournalDirectory, ...]) -> str:
+    """The error with the journal in which it is met again, around the batch that it names; as it is if in none."""
+    named = re.match(r"batch (\d+)", error.where)
+    if named is None:
+        return str(error)
+    for journal in journals:
+        chain = Chain()
+        try:
+            for value in islice(journal.batches(max(int(named[1]) - 1, journal.segments()[0])), _AROUND):
+                chain.feed(value)
+        except JournalError as found:
+            if str(found) == str(error):
+                return f"{journal.path}: {error}"
+    return str(error)
 
 
 def _common_end(a: JournalDirectory, b: JournalDirectory) -> int:

@@ -5,11 +5,13 @@ and gives back event rows and state rows. Memory is bounded by one batch and one
 """
 
 import json
+import lzma
 import socket
 import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from os import getpid
@@ -30,6 +32,9 @@ from tools.failures import Failure, Misuse
 
 TIMEOUT: Final = 120
 """Seconds that another build may take for one answer, before it is said to hang."""
+
+_UNSOUND: Final = (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError, ValueError)
+"""What a wheel raises that is damaged, encrypted, or packed in a way that is not known here."""
 
 _LAST_BREATH: Final = 5
 """Seconds for a process that has closed its socket to end."""
@@ -167,7 +172,7 @@ class EngineProcess:
         try:
             with zipfile.ZipFile(path) as wheel:
                 wheel.extractall(folder)
-        except (zipfile.BadZipFile, EOFError) as error:
+        except _UNSOUND as error:
             raise Misuse(f"{path}: neither a checkout nor a sound wheel: {error}") from None
         return _checkout(folder, path)
 

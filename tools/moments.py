@@ -13,6 +13,7 @@ from tools.failures import Misuse
 
 _SECOND: Final = 10**9
 _DAY: Final = 86_400 * _SECOND
+_DIGITS: Final = 19
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.(\d{1,9}))?")
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?")
 
@@ -22,6 +23,8 @@ TIME_HELP: Final = "ns since 1970, ISO 8601 (UTC unless it says otherwise), or H
 def nanoseconds(text: str) -> int:
     """A time as it stands in rows. Misuse if it has none of the three forms."""
     if text.isascii() and text.isdecimal():
+        if len(text) > _DIGITS:
+            raise Misuse(f"{text[:_DIGITS]}...: no time of a row has more than {_DIGITS} digits")
         return int(text)
     if clock := _CLOCK.fullmatch(text):
         hours, minutes, seconds = (int(part) for part in clock.groups()[:3])
@@ -59,13 +62,16 @@ def moment(journal: JournalDirectory, at: int | None, time: str | None, names: t
 
 
 def _refuse_time_of_day(journal: JournalDirectory, time: str, name: str) -> None:
-    """Misuse for a time of day where rows are stamped with dates: it would lie before all of them."""
-    first = journal.segments()[0]
-    if not _CLOCK.fullmatch(time) or journal.head().sequence < first:
+    """Misuse for a time of day where rows are stamped with dates: it would lie before all of them.
+
+    The last row decides: those that set a venue up may be stamped 1, 2, 3 ns.
+    """
+    head = journal.head().sequence
+    if not _CLOCK.fullmatch(time) or head < journal.segments()[0]:
         return
-    begun = _time_of(journal, first)
-    if begun >= _DAY:
-        raise Misuse(f"{name} {time}: the journal begins at {clock_text(begun)}: give a date and time")
+    ended = _time_of(journal, head)
+    if ended >= _DAY:
+        raise Misuse(f"{name} {time}: the journal ends at {clock_text(ended)}: give a date and time")
 
 
 def last_row_by(journal: JournalDirectory, time: int, first: int, last: int) -> int:

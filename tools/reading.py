@@ -100,8 +100,22 @@ def machine_at(journal: JournalDirectory, sequence: int) -> Machine:
 
 
 def applied(journal: JournalDirectory, machine: Machine, to: int) -> Iterator[Applied]:
-    """Apply the rows that follow, up to row `to`; Failure if the journal does not lead there."""
-    yield from replay(journal, machine, to=to)
+    """Apply the rows that follow, up to row `to`.
+
+    JournalError, also if the journal does not lead there; Failure for a row that makes the engine raise.
+    """
+    yield from _guarded(replay(journal, machine, to=to), machine)
     reached = machine.engine.sequence
     if reached < to:
         raise JournalError(f"{journal.path}: ends at row {reached}, before row {to}")
+
+
+def _guarded(batches: Iterator[Applied], machine: Machine) -> Iterator[Applied]:
+    """Failure for what a row makes the engine raise: its quarantine is not in the journal, or not yet."""
+    try:
+        yield from batches
+    except (JournalError, OSError, MemoryError, RecursionError):
+        raise
+    except Exception as error:
+        told = f"row {machine.engine.sequence} makes the engine raise {error!r}, and no quarantine of it has come"
+        raise Failure(told) from error

@@ -65,6 +65,8 @@ def replay(
         last = moment(source, to, until, ("--to", "--until"))
         start = min(last, other.begins - 1) if other and from_snapshot else last
         machine, name = begin(source, max(start, source.segments()[0] - 1), from_zero=not from_snapshot)
+        if other:
+            other.refuse_nothing(machine, last)
         print(f"from {name}, after row {machine.engine.sequence}", file=sys.stderr)
         if other:
             raise typer.Exit(other.compare(source, machine, last=last, listed=listed, as_json=as_json))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,8 +10,11 @@ from tools.moments import moment
 from tools.options import Journal, Json
 from tools.output import print_json
 from tools.reading import begin, opened
-from tools.whole import refuse_full, whole
+from tools.whole import refuse_full, refuse_within, whole
 from tools.worlds.comparison import LISTED, Comparison
+
+if TYPE_CHECKING:
+    from tools.worlds.altering import Altering
 
 CAUTION = "traders saw the first world and acted in it: in the second they would have acted otherwise"
 
@@ -42,27 +45,27 @@ def whatif(
 
     file = read_change(change)
     refuse_full(to)
+    refuse_within(to, journal)
     with opened(journal) as source:
         last = moment(source, upto, None, ("--upto", ""))
         start = min(file.begins() - 1, last) if from_snapshot else last
         machine, _ = begin(source, max(start, source.segments()[0] - 1), from_zero=not from_snapshot)
         with whole(to) as place:
             comparison, counts, altering = compare_change(source, machine, file, place, last=last, listed=listed)
-    told = {"journal": str(to), **counts._asdict(), "changes": {name: altering.met[name] for name in file.names()}}
+    told = {"journal": str(to), **counts._asdict()}
     if as_json:
-        print_json({**told, "caution": CAUTION, **comparison.json()})
+        print_json({**told, **altering.json(), "caution": CAUTION, **comparison.json()})
         return
-    for line in _lines(told, comparison):
+    for line in _lines(told, altering, comparison):
         print(line)
 
 
-def _lines(told: dict[str, Any], comparison: Comparison) -> Iterator[str]:
+def _lines(told: dict[str, Any], altering: "Altering", comparison: Comparison) -> Iterator[str]:
     yield (
         f"{told['journal']}: counterfactual, {told['last']} rows: {told['removed']} of {told['rows']} commands removed, "
         f"{told['altered']} altered, {told['added']} added"
     )
-    for name, met in told["changes"].items():
-        yield f"{name}: {met} commands"
+    yield from altering.lines()
     for name, text in _NOTES.items():
         if told[name]:
             yield f"{told[name]} {text}"

@@ -10,12 +10,22 @@ from tools.failures import Misuse
 
 
 def refuse_full(directory: Path) -> None:
-    """Misuse unless nothing stands there, or an empty directory."""
+    """Misuse unless nothing stands there, or an empty directory; and for a place that cannot be renamed to."""
+    if directory.name in {"", ".", ".."}:
+        raise Misuse(f"{directory}: give the directory by its name")
+    if directory.is_symlink():
+        raise Misuse(f"{directory}: a symbolic link; name the directory itself")
     if directory.is_dir():
         if any(directory.iterdir()):
             raise Misuse(f"{directory}: not empty; what is made here needs a directory of its own")
-    elif directory.exists() or directory.is_symlink():
+    elif directory.exists():
         raise Misuse(f"{directory}: not a directory")
+
+
+def refuse_within(directory: Path, journal: Path) -> None:
+    """Misuse for a place in the directory of the journal that is read."""
+    if directory.absolute().parent.resolve().is_relative_to(journal.resolve()):
+        raise Misuse(f"{directory}: within the journal; choose another place")
 
 
 @contextmanager

@@ -176,6 +176,34 @@ def test_nothing_is_overwritten(venue, tmp_path, command):
     assert journaled(tmp_path / "copy") == before
 
 
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_place_within_the_journal_is_refused(venue, tmp_path, command):
+    before = sorted(venue.rglob("*"))
+    (tmp_path / "link").symlink_to(venue)
+    for place in (venue / "copy", venue / "segments" / "copy", tmp_path / "link" / "copy"):
+        result = run(command, venue, place)
+        assert result.exit_code == 64
+        assert "within the journal; choose another place" in result.stderr
+    assert sorted(venue.rglob("*")) == before
+
+
+def test_a_place_that_cannot_be_renamed_to_is_refused(venue, tmp_path, monkeypatch):
+    """A symbolic link, and a directory that is not called by its name."""
+    (tmp_path / "empty" / "within").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "empty" / "within")
+    monkeypatch.chdir(tmp_path / "empty" / "within")
+    before = sorted(tmp_path.rglob("*"))
+    for place, said in (
+        ("../../link", "a symbolic link"),
+        (".", "by its name"),
+        ("", "by its name"),
+        ("..", "by its name"),
+    ):
+        result = run("backup", venue, place)
+        assert (result.exit_code, said in result.stderr) == (64, True), result.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_no_journal_is_exit_code_2(tmp_path):
     for command in ("backup", "restore"):
         assert run(command, tmp_path / "nowhere", tmp_path / "new").exit_code == 2

@@ -166,6 +166,12 @@ MISUSES = [
 ]
 
 
+@pytest.mark.parametrize("depth", [2**16, 2**63, 10**20])
+def test_no_depth_is_too_large(venue, depth):
+    for command in (["at", venue, ROWS, "book", "AAA/USD"], ["book", venue, "AAA/USD"]):
+        assert ask(*command, "--depth", depth) == ask(*command)
+
+
 @pytest.mark.both
 @pytest.mark.parametrize(("arguments", "said"), MISUSES, ids=lambda value: " ".join(map(str, value))[:50])
 def test_misuse(arguments, said, venue):

@@ -12,7 +12,7 @@ from core.rows import RowError, from_row, rows, to_row
 from replicas.opening import create
 from tests.pair import seeds
 from tests.paths import CHECKOUT
-from tests.tools.conftest import FIRST, LIMIT_GTC, NINE, SELL, SET_UP, ask, flip, of, order, run
+from tests.tools.conftest import FIRST, LIMIT_GTC, NINE, ROWS, SELL, SET_UP, ask, ask_json, flip, of, order, run
 from tests.tools.test_errors import refused
 from tests.tools.worlds import Made, differing, make
 from tools.engines import EngineProcess
@@ -60,10 +60,7 @@ def build(folder, fault=None):
     """A copy of the engine's sources, with one fault in it."""
     shutil.copytree(CHECKOUT / "core", folder / "core", ignore=shutil.ignore_patterns("__pycache__"))
     if fault:
-        file, old, new = fault
-        text = (folder / file).read_text()
-        assert text.count(old) == 1, fault
-        (folder / file).write_text(text.replace(old, new))
+        plant(folder, fault)
     return folder
 
 
@@ -224,6 +221,68 @@ def test_an_engine_that_raises_is_different(script, tmp_path):
     assert "raises" in run("replay", script.path, "--engine", tmp_path, "--behaviour-diff").stdout
 
 
+def plant(folder, fault):
+    """One more fault in a copy of the engine's sources."""
+    file, old, new = fault
+    text = (folder / file).read_text()
+    assert text.count(old) == 1, fault
+    (folder / file).write_text(text.replace(old, new))
+
+
+RAISES_AT_A_CANCEL = (
+    "core/cancels.py",
+    "        if order is None or order.instrument is not instrument:\n",
+    "        if order is not None and order.price == 101:\n            raise KeyError(order.price)\n"
+    + FAULTS["cancels are refused at one price"][1],
+)
+
+
+def test_what_differs_before_the_row_on_which_it_raises_is_kept(script, tmp_path):
+    """Also where they stand in one batch; and this release's answer stands beside the error."""
+    engine = build(tmp_path, FAULTS["newest first"])
+    plant(engine, RAISES_AT_A_CANCEL)
+    told = compare(script, engine)
+    assert [entry["row"] for entry in told["differences"]["priority"]] == [MATCH]
+    (entry,) = told["differences"]["other"]
+    assert entry["row"] == CANCEL
+    assert any("Canceled" in line for line in entry["left"])
+    assert "KeyError" in entry["right"][0]
+    assert told["rows"] == CANCEL
+
+
+def test_an_engine_that_raises_is_never_meant(script, tmp_path):
+    """Whatever the entries cover, and however little is shown."""
+    engine = build(tmp_path / "engine", RAISES)
+    meant = intended(tmp_path, {"reason": "anything"})
+    arguments = ("replay", script.path, "--engine", engine, "--behaviour-diff", "--intended", meant, "--listed", 0)
+    result = run(*arguments, "--json")
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["same"]) == (1, False)
+    assert told["totals"]["other"] == {"differences": 1, "intended": 0}
+    assert "KeyError" in run(*arguments).stdout
+
+
+def test_a_replay_that_begins_at_its_end_compares_nothing(venue, tmp_path):
+    """That is no success; what is inserted behind the last row is something to compare."""
+    engine = build(tmp_path / "engine")
+    arguments = ("replay", venue, "--from-snapshot", "--behaviour-diff")
+    said = refused(64, *arguments, "--engine", engine, "--to", FIRST + 3)
+    assert f"nothing to compare: it begins after row {FIRST + 3}" in said
+    file = tmp_path / "change.toml"
+    file.write_text(f"[[insert]]\nbefore = {FIRST + 4}\ncommand = {{ kind = 'SetTradingState', state = 'HALTED' }}\n")
+    assert run(*arguments, "--change", file, "--to", FIRST + 3).exit_code == 1
+    file.write_text("")
+    assert "nothing to compare" in refused(64, *arguments, "--change", file, "--to", FIRST + 3)
+
+
+def test_how_many_rows_were_compared_is_told(venue, tmp_path):
+    engine = build(tmp_path / "engine")
+    arguments = ("replay", venue, "--engine", engine, "--behaviour-diff")
+    assert ask_json(*arguments)["rows"] == ROWS
+    assert ask_json(*arguments, "--from-snapshot")["rows"] == ROWS - FIRST - 3
+    assert f"rows compared: {FIRST}\n" in ask(*arguments, "--to", FIRST)
+
+
 def test_totals_come_first_then_both_versions(worlds, tmp_path):
     result = run("replay", worlds[0].path, "--engine", build(tmp_path, MATCHES), "--behaviour-diff", "--listed", 1)
     assert result.exit_code == 1
@@ -272,6 +331,19 @@ def test_what_is_meant_is_no_failure(script, tmp_path):
     assert [entry["differences"] for entry in told["intended"]] == [1, told["totals"]["balance"]["differences"]]
     told = compare(script, engine, "--intended", intended(tmp_path, entries[0]))
     assert not told["same"]
+
+
+def test_a_fee_that_is_meant_hides_no_other_fault_of_its_command(script, tmp_path):
+    engine = build(tmp_path / "engine", FAULTS["a fee at one price"])
+    plant(engine, MATCHES)
+    entries = [
+        {"kind": "settlement", "reason": "the taker pays one more"},
+        {"kind": "balance", "reason": "so it has less"},
+    ]
+    told = compare(script, engine, "--intended", intended(tmp_path, *entries))
+    assert not told["same"]
+    assert [entry["row"] for entry in told["differences"]["other"] if entry["row"] != "end"] == [MATCH]
+    assert told["totals"]["settlement"] == {"differences": 1, "intended": 1}
 
 
 def test_every_kind_can_be_meant(tmp_path):

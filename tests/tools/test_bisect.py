@@ -385,7 +385,9 @@ def test_a_damaged_journal(venues, tmp_path):
     flip(tmp_path / "b" / "segments" / f"{1:020}" / "data.mdb", row_of(venues[SEED], 150))
     flip(tmp_path / "b" / "segments" / f"{218:020}" / "data.mdb", row_of(venues[SEED], 400))
     for arguments in ([venues[SEED], "--against", tmp_path / "b"], [tmp_path / "b", "--against", venues[SEED]]):
-        assert "its hash is not that of its bytes" in refused(1, "bisect", *arguments)
+        said = refused(1, "bisect", *arguments)
+        assert said.startswith(f"lockstep: {tmp_path / 'b'}: batch ")
+        assert "its hash is not that of its bytes" in said
     same = checkout(tmp_path / "same")
     assert "its hash is not that of its bytes" in refused(1, "bisect", tmp_path / "b", "--engine", same)
 

@@ -236,6 +236,33 @@ def test_a_place_without_an_engine_is_misuse(tmp_path):
         assert str(tmp_path / name) in str(found.value)
 
 
+DAMAGES = {
+    "deflate": (zipfile.ZIP_DEFLATED, lambda data: data[:60] + b"\xff" * 200 + data[260:]),
+    "lzma": (zipfile.ZIP_LZMA, lambda data: data[:60] + b"\xff" * 200 + data[260:]),
+    "encrypted": (zipfile.ZIP_STORED, lambda data: headers(data, 6, 1)),
+    "unknown method": (zipfile.ZIP_STORED, lambda data: headers(data, 8, 77)),
+}
+
+
+def headers(data, at, value):
+    """The archive with another value in a field of its local and central headers."""
+    for mark, place in ((b"PK\x03\x04", at), (b"PK\x01\x02", at + 2)):
+        where = data.index(mark) + place
+        data = data[:where] + value.to_bytes(2, "little") + data[where + 2 :]
+    return data
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_wheel_is_misuse(name, tmp_path):
+    method, damage = DAMAGES[name]
+    path = tmp_path / "damaged.whl"
+    with zipfile.ZipFile(path, "w", method) as packed:
+        packed.writestr("core/machine.py", bytes(number * number % 251 for number in range(5_000)))
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(Misuse, match="neither a checkout nor a sound wheel"):
+        EngineProcess(path)
+
+
 PARENT = """
 import sys, time
 from pathlib import Path

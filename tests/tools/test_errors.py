@@ -10,6 +10,7 @@ import pytest
 from core.rows import to_row
 from journal.directory import JournalDirectory
 from replicas.opening import create
+from replicas.replay import apply
 from tests.tools.conftest import FIRST, ROWS, SET_UP, ask, flip, run
 
 QUERIES = ["replay", "book", "order", "fills", "verify", "dump", "snapshot"]
@@ -249,9 +250,41 @@ def test_a_time_that_no_row_may_bring(tmp_path):
 
 def test_a_time_of_day_where_rows_have_dates(tmp_path):
     directory, sequencer = create(tmp_path / "venue")
-    sequencer.submit(to_row(SET_UP[0]), 1_772_443_800 * 10**9)
+    # Imports stamp the rows that set the venue up 1, 2, 3 ns.
+    sequencer.submit(to_row(SET_UP[0]), 1)
+    sequencer.submit(to_row(SET_UP[1]), 1_772_443_800 * 10**9)
     sequencer.close_batch()
     sequencer.events.close()
     directory.close()
-    told = refused(64, "replay", tmp_path / "venue", "--until", "09:30:00")
-    assert "--until 09:30:00: the journal begins at 2026-03-02T09:30:00.000000000Z: give a date and time" in told
+    said = "09:30:00: the journal ends at 2026-03-02T09:30:00.000000000Z: give a date and time"
+    assert f"--until {said}" in refused(64, "replay", tmp_path / "venue", "--until", "09:30:00")
+    export = ("export", tmp_path / "venue", "events", "--to", tmp_path / "t.csv")
+    assert f"--since {said}" in refused(64, *export, "--since", "09:30:00")
+    assert "row 1," in ask("at", tmp_path / "venue", "1970-01-01T09:30:00", "venue")
+
+
+POISONED = [
+    ["replay", "DIR"],
+    ["book", "DIR", "AAA/USD"],
+    ["explain", "DIR", "order", 5],
+    ["explain", "DIR", "command", ROWS],
+    ["export", "DIR", "executions", "--to", "TO.csv"],
+    ["chart", "DIR", "AAA/USD", "--to", "TO.html"],
+]
+
+
+@pytest.mark.parametrize("arguments", POISONED, ids=lambda value: " ".join(map(str, value)))
+def test_a_row_that_makes_the_engine_raise_is_one_line(arguments, venue, tmp_path, monkeypatch):
+    """As a reader meets it between a batch and the quarantine that a writer seals next."""
+
+    def poisoned(machine, *rest):
+        events = apply(machine, *rest)
+        if machine.engine.sequence == ROWS:
+            raise ValueError("poison")
+        return events
+
+    monkeypatch.setattr("replicas.replay.apply", poisoned)
+    result = run(*(str(one).replace("DIR", str(venue)).replace("TO", str(tmp_path / "to")) for one in arguments))
+    told = f"lockstep: row {ROWS} makes the engine raise ValueError('poison'), and no quarantine of it has come"
+    assert (result.exit_code, result.stderr.splitlines()[-1], result.stdout) == (1, told, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["venue"]

@@ -270,6 +270,13 @@ def test_books_are_those_of_the_model_at_every_moment(journal, every):
         assert states[row["trading_state"]] == one["trading_state"]
 
 
+@pytest.mark.parametrize("every", [f"{2**61 - 1}rows", f"{2**61 - 1}ns"])
+def test_books_as_far_apart_as_may_be(venue, every):
+    """One moment behind all rows, which fits into 64 bits."""
+    rows = export(venue, "books", "--every", every)
+    assert [(row["moment"], row["sequence"]) for row in rows] == [(2**61 - 1, ROWS)]
+
+
 @pytest.mark.both
 def test_books_are_those_of_the_engine_at_those_moments(tmp_path):
     (seed,) = seeds(1)
@@ -559,6 +566,8 @@ MISUSES = [
     (["commands", "--to", "t.csv", "--kind", "Executed"], "--kind Executed: no such kind; known: "),
     (["books", "--to", "t.csv", "--every", "0rows"], "--every 0rows: give a number with rows"),
     (["books", "--to", "t.csv", "--every", "often"], "--every often"),
+    (["books", "--to", "t.csv", "--every", f"{'9' * 19}h"], f"--every {'9' * 19}h: at most {2**61 - 1} rows or ns"),
+    (["books", "--to", "t.csv", "--every", f"{2**61}ns"], f"--every {2**61}ns: at most"),
     (["books", "--to", "t.csv", "--depth", 0], "--depth"),
     (["books", "--to", "t.csv", "--depth", 1_001], "--depth"),
     (["events", "--to", "t.csv", "--from", 0], f"--from 0: this journal holds the rows 1 to {ROWS}"),
@@ -568,6 +577,7 @@ MISUSES = [
     (["events", "--to", "t.csv", "--from", 1, "--since", "1"], "--from and --since exclude each other"),
     (["events", "--to", "t.csv", "--upto", 1, "--until", "1"], "--upto and --until exclude each other"),
     (["events", "--to", "t.csv", "--since", "noon"], "noon: not a time"),
+    (["events", "--to", "t.csv", "--since", "9" * 5_000], "no time of a row has more than 19 digits"),
     (["events", "--to", "t.csv", "--since", NINE + 5 * 10**9, "--until", NINE], "behind its end"),
 ]
 

@@ -357,6 +357,41 @@ def test_what_is_missing_in_a_cache_is_made_again_and_no_more(written, tmp_path)
     assert files(cache) == whole
 
 
+def test_what_is_damaged_in_a_cache_is_made_again(written, tmp_path):
+    cache = tmp_path / "cache"
+    shutil.copytree(written.path, tmp_path / "venue")
+    shutil.rmtree(tmp_path / "venue" / "snapshots")
+    with History(tmp_path / "venue", cache=cache, every=60) as history:
+        history.fill()
+        places = history._seeker.places.between(0, history.last)
+    whole = files(cache)
+    stretches = zip(places, places[1:], places[2:], strict=False)
+    bad = next(place for place in stretches if place[2] - place[0] > 90 and place[1] in snapshots.stored(cache))
+    path = snapshots.snapshot_path(cache, bad[1])
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    with History(tmp_path / "venue", cache=cache, every=60) as history:
+        assert history.fill() == bad[2] - bad[0]
+    assert files(cache) == whole
+
+
+def test_a_walk_in_small_steps_fills_the_cache_too(written, tmp_path):
+    """As much as one that goes the same way at once."""
+    shutil.copytree(written.path, tmp_path / "venue")
+    shutil.rmtree(tmp_path / "venue" / "snapshots")
+    with History(tmp_path / "venue") as history:
+        places = [*history._seeker.places.between(0, history.last), history._seeker.places.settled()]
+    begins, ends = max(itertools.pairwise(places), key=lambda pair: pair[1] - pair[0])
+    kept = []
+    for rows in (range(begins + 1, ends), [ends - 1]):
+        with History(tmp_path / "venue", cache=tmp_path / f"cache {len(rows)}", every=40) as history:
+            for row in rows:
+                history.at(row).venue()
+        kept.append(snapshots.stored(tmp_path / f"cache {len(rows)}"))
+    assert len(kept[0]) >= 2
+    assert kept[0] == kept[1]
+
+
 def test_an_index_that_is_interrupted_goes_on(written, tmp_path):
     """What it leaves are whole snapshots, and the next one makes what is missing."""
     cache, whole = tmp_path / "cache", tmp_path / "whole"
@@ -568,7 +603,7 @@ def test_a_damaged_segment_elsewhere_is_none_of_ours(written, tmp_path):
 
 def test_the_bench_measures_what_it_made(tmp_path, capsys):
     size = Size(commands=3_000, resting=150, apart=1_000, every=400, questions=2)
-    figures = measure(tmp_path, size)
+    figures = measure(tmp_path, size=size)
     assert 50 < figures["resting"] <= 150
     for part in ("snapshots_ms", "cache_ms"):
         assert {*figures[part]} == {*QUESTIONS}

@@ -77,7 +77,7 @@ def picked(name, made, seed):
         "session": ("session = 1", lambda _, c: c[3] == 1),
         "kind": ('kind = "CancelOrder"', lambda _, c: c[0] == 35),
         "rows": (f"sequence = {some}", lambda s, _: s in some),
-        "range": ('instrument = "EUR/USD"\nfrom = 60\nto = 150', lambda s, c: 60 <= s <= 150 and c[6] == 2 and
+        "range": ("instrument = 2\nfrom = 60\nto = 150", lambda s, c: 60 <= s <= 150 and c[6] == 2 and
                   (c[0] in (2, 7) or c[0] in OF_ORDERS)),
     }[name]  # fmt: skip
 
@@ -315,6 +315,64 @@ def test_replay_compares_without_a_journal(venue, tmp_path):
     assert run("replay", venue, "--behaviour-diff", "--change", changes(tmp_path, "")).exit_code == 0
 
 
+@pytest.mark.parametrize("part", ["remove", "alter", "rule", "insert"])
+def test_a_symbol_of_two_numbers_is_asked_back(part, tmp_path):
+    """The engine may have refused one of the definitions: what a symbol names is not guessed."""
+    directory, sequencer = create(tmp_path / "venue")
+    again = m.DefineInstrument(instrument=9, symbol="AAA/USD", currencies=99, price_max=1, quantity_max=1)
+    sequencer.submit(b"".join(map(to_row, (again, *SET_UP))), NINE)
+    sequencer.close_batch()
+    sequencer.events.close()
+    directory.close()
+    named = "instrument = {}"
+    text = {
+        "remove": f"[[remove]]\n{named}\n",
+        "alter": f"[[alter]]\nkind = 'EnterOrder'\nset = {{{{ {named} }}}}\n",
+        "rule": f"[[rule]]\nfrom = 5\n{named}\nstate = 'HALTED'\n",
+        "insert": f"[[insert]]\nbefore = 5\ncommand = {{{{ kind = 'SetTradingState', {named}, state = 'HALTED' }}}}\n",
+    }[part]
+    file = changes(tmp_path, text.format("'AAA/USD'"))
+    said = refused(64, "whatif", tmp_path / "venue", "--change", file, "--to", tmp_path / "other")
+    assert f"{part} 1: AAA/USD names the instruments 1, 9: give the number" in said
+    whatif(tmp_path / "venue", tmp_path, text.format(1))
+
+
+def test_what_the_engine_refuses_and_what_met_nothing_is_told(venue, tmp_path):
+    text = f"""
+        [[remove]]
+        session = 99
+        [[rule]]
+        from = {FIRST}
+        instrument = 99
+        state = "HALTED"
+        [[insert]]
+        before = {FIRST}
+        command = {{ kind = "OpenAccount", account = 1, firm = 9, name = "again" }}
+        [[insert]]
+        before = {FIRST}
+        command = {{ kind = "OpenAccount", account = 3, firm = 9, name = "new" }}
+    """
+    told = whatif(venue, tmp_path, text)
+    assert told["refused"] == {"rule 1": ["UNKNOWN_INSTRUMENT"], "insert 1": ["CONFLICTING_DEFINITION"]}
+    assert told["changes"] == {"remove 1": 0, "rule 1": 1, "insert 1": 1, "insert 2": 1}
+    want = [
+        "remove 1: met nothing",
+        "rule 1: 1 commands",
+        "rule 1: refused by the engine: UNKNOWN_INSTRUMENT",
+        "insert 1: 1 commands",
+        "insert 1: refused by the engine: CONFLICTING_DEFINITION",
+        "insert 2: 1 commands",
+    ]
+    file = tmp_path / "change.toml"
+    assert ask("whatif", venue, "--change", file, "--to", tmp_path / "second").splitlines()[1:7] == want
+    compared = run("replay", venue, "--behaviour-diff", "--change", file)
+    assert compared.stdout.splitlines()[-6:] == want
+    assert (
+        json.loads(run("replay", venue, "--behaviour-diff", "--change", file, "--json").stdout)["refused"]
+        == told["refused"]
+    )
+
+
 # ---- the mark
 
 
@@ -461,6 +519,15 @@ def test_no_journal_a_place_that_is_taken_and_damage(venue, tmp_path):
     flip(venue / "segments" / f"{1:020}" / "data.mdb", (9_990).to_bytes(8, "little"))
     assert "its hash is not that" in refused(1, "whatif", venue, "--change", file, "--to", tmp_path / "other")
     assert not list(tmp_path.glob("*other*"))
+
+
+def test_a_place_within_the_journal_is_refused(venue, tmp_path):
+    file, before = changes(tmp_path, ""), sorted(venue.rglob("*"))
+    (tmp_path / "link").symlink_to(venue)
+    for place in (venue / "other", venue / "segments" / "other", tmp_path / "link" / "other"):
+        said = refused(64, "whatif", venue, "--change", file, "--to", place)
+        assert "within the journal; choose another place" in said
+    assert sorted(venue.rglob("*")) == before
 
 
 def test_an_interrupted_run_leaves_nothing(venue, tmp_path, monkeypatch):

@@ -134,9 +134,11 @@ def _told(taken: list[Taken]) -> dict[str, float]:
     return figures
 
 
-def measure(scratch: Path, commands: int | None = None, *, quick: bool = False) -> dict[str, Any]:
-    """All figures; the journal is made in the directory."""
-    size = Size.usual(commands, quick=quick)
+def measure(
+    scratch: Path, commands: int | None = None, *, quick: bool = False, size: Size | None = None
+) -> dict[str, Any]:
+    """All figures; the journal is made in the directory, of this size or of the usual one."""
+    size = size or Size.usual(commands, quick=quick)
     path, cache = scratch / "journal", scratch / "cache"
     resting = make(path, size)
     alone = ask(path, size, None)

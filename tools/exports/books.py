@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from core.kinds import ROW_SIZE, Side, TradingState
+from core.limits import SUM_MAX
 from core.rows import from_row
 from replicas.replay import Applied
 from tools.event_rows import EventRow
@@ -16,6 +17,9 @@ from tools.ladders import Ladders, ladders_of
 
 DEPTH: Final = 10
 DEPTH_MAX: Final = 1_000
+
+_STEP_MAX: Final = SUM_MAX // 2
+"""So that the moment after the last time that a row may bear fits into 64 bits."""
 
 _EVERY: Final = re.compile(r"([1-9]\d{0,18})(rows?|ns|us|ms|s|m|h)")
 _UNITS: Final = {
@@ -46,7 +50,10 @@ def every(text: str) -> Every:
     if found is None:
         raise Misuse(f"--every {text}: give a number with rows, ns, us, ms, s, m or h, such as 1000rows or 250ms")
     in_rows = found[2].startswith("row")
-    return Every(int(found[1]) * (1 if in_rows else _UNITS[found[2]]), in_rows)
+    step = int(found[1]) * (1 if in_rows else _UNITS[found[2]])
+    if step > _STEP_MAX:
+        raise Misuse(f"--every {text}: at most {_STEP_MAX} rows or ns")
+    return Every(step, in_rows)
 
 
 def fields(depth: int) -> tuple[Field, ...]:

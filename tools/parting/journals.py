@@ -99,6 +99,8 @@ class _Reader:
         self._values = values
         self._chain = chained
         self.header: Header | None = None
+        self.read = 0
+        """The last row of the batches that were read."""
         self.value = b""
         self.at = HEADER_SIZE
         self.bounds: deque[tuple[int, int, int]] = deque()
@@ -113,6 +115,8 @@ class _Reader:
         if self.header is not None:
             self.bounds.append((self.header.kind, self.header.first, self.header.rows))
             self.points.append((self.header.applied, self.header.digest))
+        if self.header is not None and self.kind == BatchKind.COMMANDS:
+            self.read = self.header.last
 
     @property
     def kind(self) -> int:
@@ -161,6 +165,8 @@ class _Walk:
         while self._step():
             self._compare_cuts()
             self._compare_digests()
+        # A writer may have gone on since the ends were looked up.
+        self._ends = max(self._ends[0], self._a.read), max(self._ends[1], self._b.read)
         self._compare_cuts(ended=True)
         self._compare_digests()
         self._compare_ends()

@@ -37,6 +37,11 @@ class Places:
             found.update(snapshots.stored(folder))
         return sorted(place for place in found - self._bad if first <= place <= last)
 
+    def good(self, first: int, last: int) -> list[int]:
+        """The same without snapshots that are damaged, each of which is read; the segments' own states are not."""
+        begun = set(self._journal.segments())
+        return [place for place in self.between(first, last) if place + 1 in begun or self.rows(place) is not None]
+
     def _folders(self) -> list[Path]:
         return [self._journal.snapshots, *([self._cache] if self._cache is not None else [])]
 

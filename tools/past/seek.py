@@ -13,7 +13,7 @@ from core.messages import InstrumentState
 from journal.batch import HEADER_SIZE
 from journal.check import check
 from journal.directory import JournalDirectory
-from journal.errors import JournalError, WrongSemantics
+from journal.errors import WrongSemantics
 from replicas.replay import Applied, Watch
 from tools.event_rows import CommandRow, command_rows
 from tools.failures import Failure
@@ -47,6 +47,7 @@ class Seeker:
         self._sure = True
         self._begun = False
         self._size = 0
+        self._kept = 0
 
     def reach(self, sequence: int) -> Reached:
         """The state after a row of this journal. JournalError, Failure."""
@@ -106,36 +107,35 @@ class Seeker:
             except ValueError as error:
                 raise Failure(f"the state after row {place}: {error}") from None
         self._trades = LastTrades(place)
-        self._sure = True
+        self._sure, self._kept = True, place
 
     def _run(self, to: int, sees: Sees | None = None) -> None:
         """Apply what follows, up to row `to` or to where `sees` says so. JournalError, Failure."""
         machine, self._machine = self._machine, None
         assert machine is not None
-        kept, settled = machine.engine.sequence, self.places.settled()
+        settled = self.places.settled()
         with collector_off():
-            for batch in _guarded(applied(self.journal, machine, to), machine):
+            for batch in applied(self.journal, machine, to):
                 self._trades.feed(batch)
-                if self._every and machine.engine.sequence >= kept + self._every:
-                    kept = self._keep(machine, batch, settled) or kept
+                if self._every and machine.engine.sequence >= self._kept + self._every:
+                    self._keep(machine, batch, settled)
                 if self._watch is not None:
                     self._watch(machine.engine.sequence, to)
                 if sees is not None and sees(batch):
                     break
         self._machine, self._sure = machine, machine.engine.sequence <= settled
 
-    def _keep(self, machine: Machine, batch: Applied, settled: int) -> int | None:
+    def _keep(self, machine: Machine, batch: Applied, settled: int) -> None:
         """Keep the state after a batch in the cache, if all of it was applied and nothing can change it."""
-        if not machine.engine.sequence == batch.header.last <= settled:
-            return None
-        self.places.keep(machine.rows(), batch.header)
-        return batch.header.last
+        if machine.engine.sequence == batch.header.last <= settled:
+            self.places.keep(machine.rows(), batch.header)
+            self._kept = batch.header.last
 
     def fill(self) -> int:
         """Write what the cache lacks between the first row and the last that is settled; how many rows were applied."""
         end, count = self.places.settled(), 0
         first = self.places.first_replayable(end)
-        for place in reversed(self.places.between(first, end)):
+        for place in reversed(self.places.good(first, end)):
             # Snapshots stand where batches end, so that two of them are rarely just so far apart.
             if end - place > self._every * 3 // 2:
                 rows = self.places.rows(place)
@@ -251,14 +251,3 @@ def collector_off() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def _guarded(batches: Iterator[Applied], machine: Machine) -> Iterator[Applied]:
-    """Failure for what a row makes the engine raise: its quarantine is not in the journal, or not yet."""
-    try:
-        yield from batches
-    except (JournalError, MemoryError, RecursionError):
-        raise
-    except Exception as error:
-        told = f"row {machine.engine.sequence} makes the engine raise {error!r}, and no quarantine of it has come"
-        raise Failure(told) from error

@@ -13,7 +13,7 @@ from itertools import groupby, islice
 from typing import Final, NamedTuple
 
 from core.kinds import COLUMNS, DECIMALS_MASK, QUANTITY_DECIMALS_SHIFT, ROW_SIZE, SIDE_MASK, Side, StateKind
-from core.limits import DAY_BASE, SUM_MAX
+from core.limits import DAY_BASE, LEVELS_MAX, SUM_MAX
 from core.messages import CurrencyState, EngineState, InstrumentState, Row
 from core.rows import from_row
 from journal.check import columns
@@ -83,7 +83,7 @@ class BookAt:
 
     def levels(self, side: int, depth: int | None = None) -> list[Level]:
         """The levels of a side from the best outwards, all or so many."""
-        return list(islice(self._levels(self._sides[Side(side)]), depth))
+        return list(islice(self._levels(self._sides[Side(side)]), depth and min(depth, LEVELS_MAX)))
 
     def _levels(self, places: range) -> Iterator[Level]:
         prices = self._rows[_PRICE::COLUMNS]

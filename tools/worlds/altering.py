@@ -2,8 +2,8 @@
 
 import struct
 from collections import Counter
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from core.kinds import (
     POST_ONLY,
@@ -34,6 +34,8 @@ class Altering:
         self.file = file
         self.inserted = inserted
         self.met: Counter[str] = Counter()
+        self.refused: dict[str, list[str]] = {}
+        """Why the engine refused commands that an entry brought, each reason once."""
         self._symbols = symbols
         self._rules = [(f"rule {n}", rule) for n, rule in enumerate(file.rule, start=1)]
 
@@ -96,6 +98,22 @@ class Altering:
                 found.append(Added(f"insert {number}", command))
         self.met.update(added.name for added in found)
         return found
+
+    def refuse(self, name: str, reason: str) -> None:
+        """Note that the engine refused a command of this part of the file."""
+        reasons = self.refused.setdefault(name, [])
+        if reason not in reasons:
+            reasons.append(reason)
+
+    def json(self) -> dict[str, Any]:
+        """What each part of the file met, and the refusals."""
+        return {"changes": {name: self.met[name] for name in self.file.names()}, "refused": self.refused}
+
+    def lines(self) -> Iterator[str]:
+        """The same for people."""
+        for name in self.file.names():
+            yield f"{name}: {self.met[name]} commands" if self.met[name] else f"{name}: met nothing"
+            yield from (f"{name}: refused by the engine: {reason}" for reason in self.refused.get(name, ()))
 
     def rules_before(self, sequence: int) -> bool:
         """Whether a rule begins at a row."""

@@ -191,6 +191,17 @@ class ChangeFile(msgspec.Struct, frozen=True):
                 found += [(f"{name} {number}: sequence = {row}", row, 0) for row in one.sequences()]
         return found
 
+    def symbols(self) -> list[tuple[str, str]]:
+        """The instruments that the file names by symbol, each with the part that does."""
+        named: list[tuple[str, object]] = []
+        parts: list[tuple[str, Sequence[Remove | Alter | Rule]]]
+        parts = [("remove", self.remove), ("alter", self.alter), ("rule", self.rule)]
+        for name, entries in parts:
+            named += [(f"{name} {number}", one.instrument) for number, one in enumerate(entries, start=1)]
+        named += [(f"alter {number}", one.set.get("instrument")) for number, one in enumerate(self.alter, start=1)]
+        named += [(f"insert {n}", one.command.get("instrument")) for n, one in enumerate(self.insert, start=1)]
+        return [(name, value) for name, value in named if isinstance(value, str)]
+
     def check(self, symbols: dict[str, int]) -> list[Command]:
         """Resolve every symbol and field; the commands to insert. Misuse names the part. Inserted instruments are added."""
         made: list[Command] = []

@@ -47,6 +47,8 @@ class Comparison:
         and times in the second world.
         """
         self.names = names
+        self.rows = 0
+        """Commands of the first world that were compared; told by whoever drives."""
         self.intended = intended or Intended([])
         self.found: Counter[str] = Counter()
         self.meant: Counter[str] = Counter()
@@ -82,9 +84,10 @@ class Comparison:
         for parting in found:
             self._take(parting, key, sequence, (left, right))
 
-    def raised(self, sequence: int, told: str) -> None:
-        """The second world ends at this row, because its engine raised."""
-        self._count(Parting(OTHER, (), ()), sequence, sequence, ((), (told,)))
+    def raised(self, sequence: int, left: bytes, told: str) -> None:
+        """The second world ends at this row, because its engine raised: always shown, and never meant."""
+        self.found[OTHER] += 1
+        self.listed[OTHER].append(Listed(OTHER, sequence, (), (), _texts(left), (told,)))
 
     def order_there(self, number: int) -> int:
         """The order number that an order of the first world has in the second; 0 if it is not there."""
@@ -128,6 +131,7 @@ class Comparison:
         return {
             "same": self.same,
             "worlds": list(self.names),
+            "rows": self.rows,
             "totals": {kind: {"differences": self.found[kind], "intended": self.meant[kind]} for kind in KINDS},
             "instruments": _table(self.instruments),
             "accounts": _table(self.accounts),
@@ -145,6 +149,7 @@ class Comparison:
         for kind in filter(self.found.get, KINDS):
             meant = f", {self.meant[kind]} of them intended" if self.meant[kind] else ""
             yield f"{self.found[kind]} {kind}{meant} ({KINDS[kind]})"
+        yield f"rows compared: {self.rows}"
         yield from _told("instrument", self.instruments)
         yield from _told("account", self.accounts)
         for kind in KINDS:

@@ -27,6 +27,8 @@ KINDS: Final = {
 }
 """Kinds of differences and what each says, in the order in which they are reported."""
 
+_STANDS_FOR_ALL: Final = frozenset({EXECUTION, REJECTION, PRIORITY})
+"""Kinds which stand for the rest of their command: whatever else it told otherwise may follow from them."""
 
 Item = TypeVar("Item")
 
@@ -52,7 +54,21 @@ def partings(left: list[Said], right: list[Said], *, alone: bool = False) -> lis
     if not any(difference.kind in {EXECUTION, PRIORITY} for difference in found):
         found += [difference for difference in (_settlement(left, right), _places(left, right)) if difference]
     found += _of_kind(BALANCE, left, right, EventKind.BALANCE_CHANGED)
+    if any(difference.kind in _STANDS_FOR_ALL for difference in found):
+        return found
+    ours, theirs = _unexplained(left), _unexplained(right)
+    if ours != theirs:
+        found.append(_rest(ours, theirs))
     return found or [_rest(left, right)]
+
+
+def _unexplained(said: list[Said]) -> list[Said]:
+    """What a settlement or a balance does not explain: all but amounts, fees and what accounts hold."""
+    return [
+        one._replace(price=0, quantity=0, order=0, leaves=0) if one.kind == EventKind.SETTLED else one
+        for one in said
+        if one.kind != EventKind.BALANCE_CHANGED
+    ]
 
 
 def _fills(left: list[Said], right: list[Said]) -> Parting | None:

@@ -24,9 +24,12 @@ from tools.worlds.whatif_run import Counts, Run
 WORLDS: Final = ("as it was", "what if")
 
 
-def symbols_of(journal: JournalDirectory, machine: Machine, last: int) -> dict[str, int]:
-    """The instruments that the venue knows or will be told of up to row `last`, by symbol; nothing is applied."""
-    found = {symbol: state.instrument for symbol, state in instruments(machine.rows()).items()}
+def numbers_of(journal: JournalDirectory, machine: Machine, last: int) -> dict[str, list[int]]:
+    """The instruments that the venue knows or will be told of up to row `last`, by symbol; nothing is applied.
+
+    A symbol may have several numbers, for the engine may have refused a definition.
+    """
+    found = {symbol: [state.instrument] for symbol, state in instruments(machine.rows()).items()}
     chain = Chain()
     for value in journal.batches(int(machine.engine.sequence) + 1):
         last_here = chain.feed(value).last
@@ -39,13 +42,15 @@ def symbols_of(journal: JournalDirectory, machine: Machine, last: int) -> dict[s
     return found
 
 
-def _note_symbol(found: dict[str, int], value: bytes, at: int) -> None:
+def _note_symbol(found: dict[str, list[int]], value: bytes, at: int) -> None:
     try:
         row = from_row(value, at)
     except RowError:
         return
     assert isinstance(row, DefineInstrument)
-    found.setdefault(row.symbol, row.instrument)
+    numbers = found.setdefault(row.symbol, [])
+    if row.instrument not in numbers:
+        numbers.append(row.instrument)
 
 
 def compare_change(
@@ -64,9 +69,12 @@ def compare_change(
     """
     state, first = machine.rows(), int(machine.engine.sequence)
     _refuse_rows(file, first, last)
-    symbols = symbols_of(journal, machine, last)
+    numbers = numbers_of(journal, machine, last)
+    _refuse_doubtful(file, numbers)
+    symbols = {symbol: found[0] for symbol, found in numbers.items()}
     altering = Altering(file, symbols, file.check(symbols))
     comparison = Comparison(WORLDS, state, intended, listed=listed, shifted=True)
+    comparison.rows = last - first
     world = SecondWorld(to, state)
     try:
         with progress("replaying", last - first) as advance:
@@ -75,6 +83,14 @@ def compare_change(
     finally:
         world.abandon()
     return comparison, counts, altering
+
+
+def _refuse_doubtful(file: ChangeFile, numbers: dict[str, list[int]]) -> None:
+    for name, symbol in file.symbols():
+        found = numbers.get(symbol, [])
+        if len(found) > 1:
+            named = ", ".join(map(str, sorted(found)))
+            raise Misuse(f"{file.path}: {name}: {symbol} names the instruments {named}: give the number")
 
 
 def _refuse_rows(file: ChangeFile, first: int, last: int) -> None:

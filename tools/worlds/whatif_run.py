@@ -241,9 +241,16 @@ class Run:
     def _flush(self) -> None:
         for step, events in self._world.flush():
             self._comparison.command(step.key, step.sequence, step.events, events, alone=step.alone)
+            if step.alone and isinstance(step.key, str):
+                self._note_refusal(step.key, events)
             if events != step.events and not step.alone:
                 self._counts["no_such_order"] += _unknown(events) and not _unknown(step.events)
         self._granting.clear()
+
+    def _note_refusal(self, name: str, events: bytes) -> None:
+        for event in event_rows(events):
+            if event.kind == EventKind.REJECTED:
+                self._altering.refuse(name, RejectReason(event.detail).name)
 
 
 def _same(made: bytes, row: bytes) -> bool:
