@@ -242,7 +242,11 @@ def test_following_a_writer(target, tmp_path):
     path = tmp_path / "venue"
     with writing(path, seed()) as writer:
         command = [sys.executable, "-m", "tools.main", "project", "orders", path, *into(target), "--follow"]
-        with subprocess.Popen(command, cwd=HERE, stderr=subprocess.PIPE, text=True) as follower:
+        # Where this run was started in the background, interrupts are ignored, and children inherit that.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        started = subprocess.Popen(command, cwd=HERE, stderr=subprocess.PIPE, text=True)
+        signal.signal(signal.SIGINT, before)
+        with started as follower:
             try:
                 for _ in range(6):
                     writer.do("trade", "quarantine", "trade", "roll")
