@@ -21,9 +21,13 @@ class CommandKind:
     END_OF_DAY: Final = 9
     UPGRADE: Final = 10
     QUARANTINE: Final = 11
+    KILL: Final = 16
     SET_CREDENTIAL: Final = 17
     PROMOTE: Final = 18
     ACCEPT_CLOCK: Final = 19
+    SET_ACCOUNT: Final = 20
+    SET_LIMIT: Final = 21
+    SET_RULES: Final = 29
     ENTER_ORDER: Final = 32
     REPLACE_ORDER: Final = 33
     REDUCE_ORDER: Final = 34
@@ -45,6 +49,10 @@ class EventKind:
     QUARANTINED: Final = 264
     REPEATED: Final = 265
     ACKNOWLEDGED: Final = 266
+    KILLED: Final = 267
+    LIMIT_SET: Final = 268
+    ACCOUNT_SET: Final = 269
+    RULES_SET: Final = 270
     ACCEPTED: Final = 288
     REJECTED: Final = 289
     EXECUTED: Final = 290
@@ -55,6 +63,10 @@ class EventKind:
     EXPIRED: Final = 295
     RESTED: Final = 296
     MASS_CANCELED: Final = 297
+    TRIGGERED: Final = 298
+    RESTATED: Final = 299
+    TRADED: Final = 307
+    DISPLAY_CHANGED: Final = 308
     CREDENTIAL_SET: Final = 312
     PROMOTED: Final = 313
     CLOCK_ACCEPTED: Final = 314
@@ -75,6 +87,11 @@ class StateKind:
     ORDER: Final = 521
     TODO: Final = 522
     QUARANTINED: Final = 523
+    TERMS: Final = 524
+    RULES: Final = 525
+    FOLLOWING: Final = 526
+    LIMIT: Final = 527
+    EXPOSURE: Final = 528
     DIGEST: Final = 540
     END: Final = 541
 
@@ -91,6 +108,14 @@ class OrderType:
 
     MARKET: Final = 1
     LIMIT: Final = 2
+    STOP: Final = 3
+    STOP_LIMIT: Final = 4
+    MARKET_TO_LIMIT: Final = 5
+    SPEND_AT_MOST: Final = 6
+    MARKET_IF_TOUCHED: Final = 7
+    LIMIT_IF_TOUCHED: Final = 8
+    TRAILING_STOP: Final = 9
+    PEGGED: Final = 11
 
 
 class TimeInForce:
@@ -101,6 +126,53 @@ class TimeInForce:
     IOC: Final = 3
     FOK: Final = 4
     GTD: Final = 6
+
+
+class Prevention:
+    """core.kinds.Prevention."""
+
+    NONE: Final = 0
+    CANCEL_NEWEST: Final = 1
+    CANCEL_OLDEST: Final = 2
+    CANCEL_BOTH: Final = 3
+    DECREMENT: Final = 4
+    ALLOW: Final = 5
+
+
+class Peg:
+    """core.kinds.Peg."""
+
+    PRIMARY: Final = 0
+    MIDPOINT: Final = 1
+    MARKET: Final = 2
+
+
+class AccountStanding:
+    """core.kinds.AccountStanding."""
+
+    ACTIVE: Final = 1
+    REDUCE_ONLY: Final = 2
+    SUSPENDED: Final = 3
+
+
+class KillAct:
+    """core.kinds.KillAct."""
+
+    KILL: Final = 1
+    REVIVE: Final = 2
+
+
+class Limit:
+    """core.kinds.Limit."""
+
+    ORDER_QUANTITY: Final = 1
+    ORDER_NOTIONAL: Final = 2
+    OPEN_ORDERS: Final = 3
+    OPEN_NOTIONAL: Final = 4
+    POSITION: Final = 5
+    MESSAGE_RATE: Final = 6
+    CANCEL_RATE: Final = 7
+    ORDER_TO_TRADE: Final = 8
 
 
 class TradingState:
@@ -144,6 +216,11 @@ class RejectReason:
     HALTED: Final = 110
     CANCEL_ONLY: Final = 120
     ACCOUNT_HALTED: Final = 130
+    KILLED: Final = 132
+    ACCOUNT_SUSPENDED: Final = 134
+    ACCOUNT_REDUCE_ONLY: Final = 135
+    MESSAGE_RATE_LIMIT: Final = 137
+    CANCEL_RATE_LIMIT: Final = 138
     UNKNOWN_ORDER: Final = 140
     DUPLICATE_CLIENT_ORDER_ID: Final = 150
     INVALID_TIME_IN_FORCE: Final = 160
@@ -160,7 +237,18 @@ class RejectReason:
     INVALID_EPOCH: Final = 263
     INVALID_CLOCK: Final = 266
     INVALID_QUARANTINE: Final = 270
+    WOULD_INCREASE: Final = 272
+    FOLLOWERS_FULL: Final = 274
     TOO_MANY_PENDING: Final = 280
+    OUTSIDE_COLLAR: Final = 281
+    NOTIONAL_BELOW_MINIMUM: Final = 282
+    NOTIONAL_ABOVE_MAXIMUM: Final = 283
+    QUANTITY_LIMIT: Final = 284
+    NOTIONAL_LIMIT: Final = 285
+    OPEN_ORDERS_LIMIT: Final = 286
+    OPEN_NOTIONAL_LIMIT: Final = 287
+    POSITION_LIMIT: Final = 288
+    ORDER_TO_TRADE_LIMIT: Final = 289
     LEVELS_FULL: Final = 290
     SUM_AT_BOUND: Final = 300
     WOULD_TRADE: Final = 310
@@ -177,3 +265,10 @@ class CancelReason:
     INSUFFICIENT_FUNDS: Final = 5
     MATCH_LIMIT: Final = 6
     REPLACED_BELOW_EXECUTED: Final = 7
+    SELF_TRADE: Final = 8
+    MINIMUM_NOT_MET: Final = 9
+    BUDGET_SPENT: Final = 10
+    NO_ROOM: Final = 11
+    ACCOUNT_STATE: Final = 12
+    REDUCE_ONLY: Final = 13
+    KILLED: Final = 14

@@ -150,6 +150,21 @@ class Quarantine(Command, frozen=True):
     timer_order: int = 0
 
 
+class Kill(Command, frozen=True):
+    """Kill switch of an account, a session (`named`), a firm or the venue: refuse its orders and cancel those that live."""
+
+    KIND = CommandKind.KILL
+    column_6: int = 0
+    account: int = 0
+    named: int = 0
+    firm: int = 0
+    act: int = 0
+    column_11: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    reason: Text2 = ""
+
+
 class SetCredential(Command, frozen=True):
     """Give a session the hash of its password (scrypt, 32 bytes; 16 bytes of salt), or take it away (all zero).
 
@@ -193,8 +208,53 @@ class AcceptClock(Command, frozen=True):
     reason: Text2 = ""
 
 
+class SetAccount(Command, frozen=True):
+    """Say what an account may enter, its self-trade group, and the prevention of its orders that name none."""
+
+    KIND = CommandKind.SET_ACCOUNT
+    column_6: int = 0
+    account: int = 0
+    state: int = 0
+    group: int = 0
+    prevention: int = 0
+    column_11: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    reason: Text2 = ""
+
+
+class SetLimit(Command, frozen=True):
+    """Set a limit before the trade of one account, session (`named`) or firm; `until` 0: for good."""
+
+    KIND = CommandKind.SET_LIMIT
+    instrument: int = 0
+    account: int = 0
+    named: int = 0
+    firm: int = 0
+    limit: int = 0
+    value: int = 0
+    second: int = 0
+    until: int = 0
+    reason: Text2 = ""
+
+
+class SetRules(Command, frozen=True):
+    """Set the rules of an instrument: protection in ticks, collar in millionths, bounds in lots and quote units."""
+
+    KIND = CommandKind.SET_RULES
+    instrument: int = 0
+    column_7: int = 0
+    protection: int = 0
+    collar: int = 0
+    quantity_min: int = 0
+    notional_min: int = 0
+    notional_max: int = 0
+    column_13: int = 0
+    reason: Text2 = ""
+
+
 class EnterOrder(Command, frozen=True):
-    """Enter a limit or market order."""
+    """Enter an order; prices and offsets in ticks, quantities in lots, the budget of SPEND_AT_MOST in quote units."""
 
     KIND = CommandKind.ENTER_ORDER
     instrument: int = 0
@@ -203,6 +263,10 @@ class EnterOrder(Command, frozen=True):
     price: int = 0
     quantity: int = 0
     expires: int = 0
+    display_quantity: int = 0
+    minimum_quantity: int = 0
+    trigger_price: int = 0
+    offset: int = 0
 
 
 class ReplaceOrder(Command, frozen=True):
@@ -215,9 +279,9 @@ class ReplaceOrder(Command, frozen=True):
     price: int = 0
     quantity: int = 0
     expires: int = 0
-    column_12: int = 0
+    display_quantity: int = 0
     column_13: int = 0
-    column_14: int = 0
+    trigger_price: int = 0
     original_client_order_id: int = 0
 
 
@@ -242,13 +306,13 @@ class CancelOrder(Command, frozen=True):
 
 
 class MassCancel(Command, frozen=True):
-    """Cancel the live orders of an account, a side, an instrument, or any combination (0: any)."""
+    """Cancel the live orders of an account, a session (`named`), a firm, an instrument, a side, or any combination."""
 
     KIND = CommandKind.MASS_CANCEL
     instrument: int = 0
     account: int = 0
-    column_8: int = 0
-    column_9: int = 0
+    named: int = 0
+    firm: int = 0
     column_10: int = 0
     column_11: int = 0
     column_12: int = 0

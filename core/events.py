@@ -155,6 +155,68 @@ class Acknowledged(Event, frozen=True):
     order_number: int = 0
 
 
+class Killed(Event, frozen=True):
+    """The kill switch of an account, a session, a firm or the venue was thrown, or thrown back."""
+
+    KIND = EventKind.KILLED
+    flags: int = 0
+    column_6: int = 0
+    account: int = 0
+    named: int = 0
+    firm: int = 0
+    act: int = 0
+    column_11: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    drop_copy: int = 0
+
+
+class LimitSet(Event, frozen=True):
+    """A limit before the trade is now this; `until` 0: for good."""
+
+    KIND = EventKind.LIMIT_SET
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    named: int = 0
+    firm: int = 0
+    limit: int = 0
+    value: int = 0
+    second: int = 0
+    until: int = 0
+    drop_copy: int = 0
+
+
+class AccountSet(Event, frozen=True):
+    """An account may enter this from now on, and prevents self-trades like this."""
+
+    KIND = EventKind.ACCOUNT_SET
+    flags: int = 0
+    column_6: int = 0
+    account: int = 0
+    state: int = 0
+    group: int = 0
+    prevention: int = 0
+    column_11: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    drop_copy: int = 0
+
+
+class RulesSet(Event, frozen=True):
+    """The rules of an instrument are now these."""
+
+    KIND = EventKind.RULES_SET
+    flags: int = 0
+    instrument: int = 0
+    column_7: int = 0
+    protection: int = 0
+    collar: int = 0
+    quantity_min: int = 0
+    notional_min: int = 0
+    notional_max: int = 0
+
+
 class Accepted(Event, frozen=True):
     """The order has entered; with RESTING it stands in the book at once, otherwise matches follow."""
 
@@ -321,6 +383,73 @@ class MassCanceled(Event, frozen=True):
     command: int = 0
     inbound: int = 0
     count: int = 0
+
+
+class Triggered(Event, frozen=True):
+    """An order that waited for a price arrives: `leaves` is what it has open, `price` its limit or 0."""
+
+    KIND = EventKind.TRIGGERED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+    price: int = 0
+    quantity: int = 0
+    order_number: int = 0
+    leaves: int = 0
+    trigger_price: int = 0
+    drop_copy: int = 0
+
+
+class Restated(Event, frozen=True):
+    """A pegged order has followed: it left its place, and stands behind all others at `price` if RESTING."""
+
+    KIND = EventKind.RESTATED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+    price: int = 0
+    quantity: int = 0
+    order_number: int = 0
+    leaves: int = 0
+    column_13: int = 0
+    drop_copy: int = 0
+    market_data: int = 0
+
+
+class Traded(Event, frozen=True):
+    """A match of an order that shows less than all: market data alone. `order_number` 0: it shows nothing."""
+
+    KIND = EventKind.TRADED
+    flags: int = 0
+    instrument: int = 0
+    column_7: int = 0
+    column_8: int = 0
+    price: int = 0
+    quantity: int = 0
+    order_number: int = 0
+    leaves: int = 0
+    match_number: int = 0
+    column_14: int = 0
+    market_data: int = 0
+
+
+class DisplayChanged(Event, frozen=True):
+    """An order shows `leaves` now and keeps its place, or is gone at 0: market data alone."""
+
+    KIND = EventKind.DISPLAY_CHANGED
+    flags: int = 0
+    instrument: int = 0
+    column_7: int = 0
+    column_8: int = 0
+    price: int = 0
+    column_10: int = 0
+    order_number: int = 0
+    leaves: int = 0
+    column_13: int = 0
+    column_14: int = 0
+    market_data: int = 0
 
 
 class CredentialSet(Event, frozen=True):

@@ -50,9 +50,13 @@ class CommandKind(IntEnum):
     END_OF_DAY = 9
     UPGRADE = 10
     QUARANTINE = 11
+    KILL = 16
     SET_CREDENTIAL = 17
     PROMOTE = 18
     ACCEPT_CLOCK = 19
+    SET_ACCOUNT = 20
+    SET_LIMIT = 21
+    SET_RULES = 29
     ENTER_ORDER = 32
     REPLACE_ORDER = 33
     REDUCE_ORDER = 34
@@ -74,6 +78,10 @@ class EventKind(IntEnum):
     QUARANTINED = 264
     REPEATED = 265
     ACKNOWLEDGED = 266
+    KILLED = 267
+    LIMIT_SET = 268
+    ACCOUNT_SET = 269
+    RULES_SET = 270
     ACCEPTED = 288
     REJECTED = 289
     EXECUTED = 290
@@ -84,6 +92,10 @@ class EventKind(IntEnum):
     EXPIRED = 295
     RESTED = 296
     MASS_CANCELED = 297
+    TRIGGERED = 298
+    RESTATED = 299
+    TRADED = 307
+    DISPLAY_CHANGED = 308
     CREDENTIAL_SET = 312
     PROMOTED = 313
     CLOCK_ACCEPTED = 314
@@ -104,6 +116,11 @@ class StateKind(IntEnum):
     ORDER = 521
     TODO = 522
     QUARANTINED = 523
+    TERMS = 524
+    RULES = 525
+    FOLLOWING = 526
+    LIMIT = 527
+    EXPOSURE = 528
     DIGEST = 540
     END = 541
 
@@ -120,6 +137,14 @@ class OrderType(IntEnum):
 
     MARKET = 1
     LIMIT = 2
+    STOP = 3
+    STOP_LIMIT = 4
+    MARKET_TO_LIMIT = 5
+    SPEND_AT_MOST = 6
+    MARKET_IF_TOUCHED = 7
+    LIMIT_IF_TOUCHED = 8
+    TRAILING_STOP = 9
+    PEGGED = 11
 
 
 class TimeInForce(IntEnum):
@@ -130,6 +155,53 @@ class TimeInForce(IntEnum):
     IOC = 3
     FOK = 4
     GTD = 6
+
+
+class Prevention(IntEnum):
+    """Self-trade prevention: what happens where an incoming order meets one of its owner (FIX 8000 of several venues)."""
+
+    NONE = 0
+    CANCEL_NEWEST = 1
+    CANCEL_OLDEST = 2
+    CANCEL_BOTH = 3
+    DECREMENT = 4
+    ALLOW = 5
+
+
+class Peg(IntEnum):
+    """What a pegged order follows: the best price of its own side, the middle, the best price of the other side."""
+
+    PRIMARY = 0
+    MIDPOINT = 1
+    MARKET = 2
+
+
+class AccountStanding(IntEnum):
+    """What SetAccount lets an account enter."""
+
+    ACTIVE = 1
+    REDUCE_ONLY = 2
+    SUSPENDED = 3
+
+
+class KillAct(IntEnum):
+    """What Kill does."""
+
+    KILL = 1
+    REVIVE = 2
+
+
+class Limit(IntEnum):
+    """Which limit SetLimit sets; docs/commands.md gives value, second value and bounds of each."""
+
+    ORDER_QUANTITY = 1
+    ORDER_NOTIONAL = 2
+    OPEN_ORDERS = 3
+    OPEN_NOTIONAL = 4
+    POSITION = 5
+    MESSAGE_RATE = 6
+    CANCEL_RATE = 7
+    ORDER_TO_TRADE = 8
 
 
 class TradingState(IntEnum):
@@ -163,8 +235,28 @@ TYPE_MASK: Final = 0xF
 TIME_IN_FORCE_SHIFT: Final = 5
 TIME_IN_FORCE_MASK: Final = 0xF
 POST_ONLY: Final = 0x200
-ENTER_FLAGS: Final = 0x3FF
+"""Refuse rather than trade on entry."""
+SLIDE: Final = 0x400
+"""Post-only too, but one tick short of the best opposite price rather than refused; never with POST_ONLY."""
+REDUCE_ONLY: Final = 0x800
+HIDDEN: Final = 0x1000
+ALL_OR_NONE: Final = 0x2000
+PREVENTION_SHIFT: Final = 14
+PREVENTION_MASK: Final = 0x7
+PEG_SHIFT: Final = 17
+PEG_MASK: Final = 0x3
+BASIS_POINTS: Final = 0x80000
+"""The offset of a trailing stop is in basis points of the last price, not in ticks."""
+ENTER_FLAGS: Final = 0xFFFFF
 """The bits that EnterOrder may set today; docs/commands.md (Drafts) says what the next ones will mean."""
+PLAIN_FLAGS: Final = 0x3FF
+"""Without another bit an order of type LIMIT or MARKET needs none of the rules of docs/matching.md."""
+
+# Flags of SetRules.
+EXPOSURES: Final = 0x1
+"""Positions and open orders of the instrument are counted for each account, session and firm."""
+MARKET_RESTS: Final = 0x2
+"""The rest of a market order may stand, at the limit that its protection gave it."""
 
 # Flags of ReplaceOrder.
 REENTER: Final = 0x1

@@ -26,6 +26,7 @@ class EngineState(State, frozen=True):
     next_semantics: int = 0
     dropped: int = 0
     epoch: int = 0
+    killed: int = 0
 
 
 class CurrencyState(State, frozen=True):
@@ -56,6 +57,7 @@ class InstrumentState(State, frozen=True):
     fee_rates: int = 0
     state: int = 0
     market_data: int = 0
+    last_price: int = 0
 
 
 class FirmState(State, frozen=True):
@@ -64,6 +66,7 @@ class FirmState(State, frozen=True):
     KIND = StateKind.FIRM
     firm: int = 0
     drop_copy: int = 0
+    killed: int = 0
 
 
 class AccountState(State, frozen=True):
@@ -74,6 +77,10 @@ class AccountState(State, frozen=True):
     firm: int = 0
     state: int = 0
     name: Text4 = ""
+    standing: int = 0
+    group: int = 0
+    prevention: int = 0
+    killed: int = 0
 
 
 class BalanceState(State, frozen=True):
@@ -102,6 +109,7 @@ class SessionState(State, frozen=True):
     salt_0: int = 0
     salt_1: int = 0
     cost: int = 0
+    killed: int = 0
 
 
 class GrantState(State, frozen=True):
@@ -165,6 +173,8 @@ class TodoState(State, frozen=True):
     side: int = 0
     last_order: int = 0
     count: int = 0
+    named: int = 0
+    firm: int = 0
 
 
 class QuarantinedState(State, frozen=True):
@@ -172,6 +182,77 @@ class QuarantinedState(State, frozen=True):
 
     KIND = StateKind.QUARANTINED
     named: int = 0
+
+
+class TermsState(State, frozen=True):
+    """What the ORDER row before it does not say of an order that is more than a plain limit or market order.
+
+    `waits`: 0 in the book, 1 for its trigger price, 2 parked. `armed` is the row from which it waits. `limit` is that of
+    a pegged order.
+    """
+
+    KIND = StateKind.TERMS
+    order_number: int = 0
+    display: int = 0
+    shown: int = 0
+    trigger_price: int = 0
+    offset: int = 0
+    limit: int = 0
+    waits: int = 0
+    armed: int = 0
+
+
+class RulesState(State, frozen=True):
+    """The rules of an instrument, and all prices (lowest, highest) since its triggers were last worked off."""
+
+    KIND = StateKind.RULES
+    instrument: int = 0
+    flags: int = 0
+    protection: int = 0
+    collar: int = 0
+    quantity_min: int = 0
+    notional_min: int = 0
+    notional_max: int = 0
+    low: int = 0
+    high: int = 0
+
+
+class FollowingState(State, frozen=True):
+    """An instrument whose triggers or pegged orders have not all been worked off, in their turn."""
+
+    KIND = StateKind.FOLLOWING
+    instrument: int = 0
+
+
+class LimitState(State, frozen=True):
+    """A limit of an account, a session or a firm; `arrival` is the theoretical arrival time of a rate."""
+
+    KIND = StateKind.LIMIT
+    account: int = 0
+    named: int = 0
+    firm: int = 0
+    instrument: int = 0
+    limit: int = 0
+    value: int = 0
+    second: int = 0
+    until: int = 0
+    value_until: int = 0
+    second_until: int = 0
+    arrival: int = 0
+    orders: int = 0
+    trades: int = 0
+    days: int = 0
+
+
+class ExposureState(State, frozen=True):
+    """The position of an account, a session or a firm in an instrument, in lots; below 0 more was sold than bought."""
+
+    KIND = StateKind.EXPOSURE
+    account: int = 0
+    named: int = 0
+    firm: int = 0
+    instrument: int = 0
+    position: int = 0
 
 
 class DigestState(State, frozen=True):
