@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from core.instrument import Instrument
     from core.ledger import Account, Balance
     from core.session import Session
+    from core.terms import Terms
 
 
 class Order:
@@ -23,7 +24,7 @@ class Order:
     __slots__ = (
         "account", "ahead", "behind", "client_order_id", "executed", "expires", "flags", "hold", "instrument", "leaves",
         "level", "live", "maker_rate", "newer", "number", "older", "price", "reserved", "session", "side", "taker_rate",
-        "timed",
+        "terms", "timed",
     )  # fmt: skip
 
     def __init__(self, account: Account, session: Session, instrument: Instrument, number: i64, hold: Balance) -> None:
@@ -50,6 +51,8 @@ class Order:
         self.executed: i64 = 0
         self.reserved: i64 = 0
         self.expires: i64 = 0
+        # What it has that a plain order has not.
+        self.terms: Terms | None = None
         # Whether the account knows it, and whether a timer runs for it.
         self.live = False
         self.timed = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from librt.strings import read_i64_le
 from mypy_extensions import i64
 
-from core.codes import CancelReason, CommandKind, EventKind, RejectReason, Role, TradingState
+from core.codes import CancelReason, CommandKind, EventKind, Limit, RejectReason, Role, TradingState
 from core.book import Order
 from core.replace import Replacing
 from core.kinds import C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, FLAGS, ONLY_SELLS, PENDING, ROW_SIZE
@@ -38,6 +38,9 @@ class Cancels(Replacing):
         self.acknowledged(order)
 
     def _reduce(self, order: Order, quantity: i64) -> None:
+        if order.terms is not None:
+            self.cut(order, quantity)
+            return
         self.same(order).reduce(order, quantity)
         order.hold.reserved -= order.reserved
         self.hold(order)
@@ -70,6 +73,9 @@ class Cancels(Replacing):
         if reason != 0 or account is None:
             self.refuse(reason, row, at)
             return None
+        if not self.conforms(Limit.CANCEL_RATE, account):
+            self.refuse(RejectReason.CANCEL_RATE_LIMIT, row, at)
+            return None
         order = account.orders.get(read_i64_le(row, at + C8))
         if order is None or order.instrument is not instrument:
             self.refuse(RejectReason.UNKNOWN_ORDER, row, at)
@@ -92,11 +98,13 @@ class Cancels(Replacing):
         todo.instrument = instrument
         todo.account = account
         todo.side = side
+        todo.named = read_i64_le(row, at + C8)
+        todo.firm = read_i64_le(row, at + C9)
         self.add_todo(todo)
         self.mass_canceled(todo, PENDING if todo in self.todos else 0)
 
     def _refuse_mass_cancel(self, row: bytes, at: i64, side: i64, instrument: i64, account: i64) -> i64:
-        unused = read_i64_le(row, at + C8) | read_i64_le(row, at + C9) | read_i64_le(row, at + C10)
+        unused = read_i64_le(row, at + C10)
         if unused != 0 or misuses_from_11(row, at) or not 0 <= side <= ONLY_SELLS:
             return RejectReason.MALFORMED
         named = self.instrument(instrument)
@@ -114,7 +122,15 @@ class Cancels(Replacing):
         reason = self.refuse_state(market, owner.state if owner is not None else TradingState.OPEN, False)
         if reason != 0:
             return reason
+        if not self.conforms(Limit.CANCEL_RATE, owner):
+            return RejectReason.CANCEL_RATE_LIMIT
+        if not self.is_holder(read_i64_le(row, at + C8), read_i64_le(row, at + C9)):
+            return RejectReason.INVALID_DEFINITION
         return RejectReason.TOO_MANY_PENDING if len(self.todos) >= TODOS_MAX else 0
+
+    def is_holder(self, named: i64, firm: i64) -> bool:
+        """Whether session and firm are known, where they are given."""
+        return (named == 0 or self.session(named) is not None) and (firm == 0 or self.firm(firm) is not None)
 
 
 def unused_from_11(row: bytes, at: i64) -> i64:

@@ -9,6 +9,7 @@ from mypy_extensions import i64
 
 from core.codes import Role, Side, TradingState
 from core.book import Ladder, Level, Order
+from core.check_rules import RuleSums, check_rules, check_terms, hold
 from core.engine import Engine
 from core.instrument import Instrument
 from core.kinds import SIDE_MASK
@@ -16,6 +17,7 @@ from core.ledger import Account
 from core.limits import COST_MAX, COST_MIN, DAY_BASE, LEVELS_MAX, SUM_MAX, TODOS_MAX
 from core.matching import reserve
 from core.session import Session
+from core.terms import IN_BOOK
 
 
 class Sums:
@@ -26,12 +28,7 @@ class Sums:
         self.timed: i64 = 0
         self.reserved: dict[tuple[int, int], int] = {}
         self.held: dict[int, int] = {}
-
-
-def hold(condition: bool, what: str) -> None:
-    """AssertionError unless the condition holds; not an assert statement, which `-O` leaves out."""
-    if not condition:
-        raise AssertionError(what)
+        self.rules = RuleSums()
 
 
 def check(engine: Engine) -> None:
@@ -43,6 +40,7 @@ def check(engine: Engine) -> None:
     for account in engine.accounts:
         if account is not None:
             _check_account(engine, account, sums)
+    check_rules(engine, sums.rules)
     _check_money(engine, sums)
     _check_clock(engine, sums)
     _check_sessions(engine)
@@ -50,11 +48,15 @@ def check(engine: Engine) -> None:
 
 def _check_book(engine: Engine, instrument: Instrument, sums: Sums) -> None:
     # No trade was left undone: the book is not crossed, unless by orders whose time is over.
-    bid = instrument.bids.best
-    ask = instrument.asks.best
-    hold(bid is None or ask is None or bid.price < ask.price or engine.any_over(), "crossed")
+    for bid in (instrument.bids.best, instrument.hidden_bids.best):
+        for ask in (instrument.asks.best, instrument.hidden_asks.best):
+            hold(bid is None or ask is None or bid.price < ask.price or engine.any_over(), "crossed")
     _check_ladder(engine, instrument, instrument.bids, Side.BUY, sums)
     _check_ladder(engine, instrument, instrument.asks, Side.SELL, sums)
+    _check_ladder(engine, instrument, instrument.hidden_bids, Side.BUY, sums)
+    _check_ladder(engine, instrument, instrument.hidden_asks, Side.SELL, sums)
+    hold(instrument.bids.total <= SUM_MAX - instrument.hidden_bids.total, "open buys")
+    hold(instrument.asks.total <= SUM_MAX - instrument.hidden_asks.total, "open sells")
 
 
 def _check_ladder(engine: Engine, instrument: Instrument, ladder: Ladder, side: i64, sums: Sums) -> None:
@@ -68,12 +70,12 @@ def _check_ladder(engine: Engine, instrument: Instrument, ladder: Ladder, side: 
         hold(worse is None or level.price * ladder.sign < worse.price * ladder.sign, "levels out of order")
         worse = level
         total += level.total
-        _check_level(engine, instrument, level, side, sums)
+        _check_level(engine, instrument, ladder, level, side, sums)
     hold(ladder.best is worse, "best level is not the last")
     hold(total == ladder.total <= SUM_MAX, "ladder total")
 
 
-def _check_level(engine: Engine, instrument: Instrument, level: Level, side: i64, sums: Sums) -> None:
+def _check_level(engine: Engine, instrument: Instrument, ladder: Ladder, level: Level, side: i64, sums: Sums) -> None:
     total: i64 = 0
     count: i64 = 0
     ahead: Order | None = None
@@ -84,7 +86,7 @@ def _check_level(engine: Engine, instrument: Instrument, level: Level, side: i64
         hold(order.side == side == order.flags & SIDE_MASK and order.instrument is instrument, "order's place")
         hold(order.account.orders.get(order.client_order_id) is order, "client order id index")
         hold(1 <= order.leaves and 0 <= order.executed and order.number <= engine.order_numbers, "order's numbers")
-        hold(order.reserved == reserve(order), "reservation of the order")
+        hold(engine.same(order) is ladder, "ladder of the order")
         _count_order(order, sums)
         total += order.leaves
         count += 1
@@ -100,6 +102,8 @@ def _count_order(order: Order, sums: Sums) -> None:
     sums.reserved[key] = sums.reserved.get(key, 0) + order.reserved
     sums.orders += 1
     sums.timed += 1 if order.timed else 0
+    hold(order.reserved == reserve(order), "reservation of the order")
+    check_terms(order, sums.rules)
 
 
 def _check_account(engine: Engine, account: Account, sums: Sums) -> None:
@@ -108,7 +112,11 @@ def _check_account(engine: Engine, account: Account, sums: Sums) -> None:
     older: Order | None = None
     order = account.oldest
     while order is not None:
-        hold(order.account is account and order.older is older and order.level is not None, "account's list")
+        hold(order.account is account and order.older is older and order.live, "account's list")
+        if order.level is None:
+            hold(order.terms is not None and order.terms.waits != IN_BOOK, "an order that is nowhere")
+            hold(account.orders.get(order.client_order_id) is order and 1 <= order.leaves, "an order that waits")
+            _count_order(order, sums)
         hold(older is None or older.number < order.number, "account's list out of order")
         older = order
         order = order.newer
@@ -136,6 +144,7 @@ def _check_money(engine: Engine, sums: Sums) -> None:
 def _check_clock(engine: Engine, sums: Sums) -> None:
     # Timers and orders name each other; pending operations are bounded.
     hold(sums.timed == len(engine.timers), "timers")
+    hold(engine.timer is None and engine.timer_time == 0, "no timer is running")
     for key, order in sorted(engine.timers.items()):
         hold(order.timed and key[0] == order.expires and key[1] == order.number, "timer")
     hold(len(engine.todos) <= TODOS_MAX, "pending operations")

@@ -78,6 +78,7 @@ class StateKind:
     ENGINE: Final = 512
     CURRENCY: Final = 513
     INSTRUMENT: Final = 514
+    RULES: Final = 525
     FIRM: Final = 515
     ACCOUNT: Final = 516
     BALANCE: Final = 517
@@ -85,10 +86,9 @@ class StateKind:
     GRANT: Final = 519
     ANSWERS: Final = 520
     ORDER: Final = 521
+    TERMS: Final = 524
     TODO: Final = 522
     QUARANTINED: Final = 523
-    TERMS: Final = 524
-    RULES: Final = 525
     FOLLOWING: Final = 526
     LIMIT: Final = 527
     EXPOSURE: Final = 528

@@ -5,16 +5,16 @@ from __future__ import annotations
 from librt.strings import read_i64_le
 from mypy_extensions import i64
 
-from core.access import Access
 from core.cancels import misuses_from_11, unused_from_11
 from core.codes import CommandKind, EventKind, RejectReason, TradingState
 from core.kinds import C6, C7, C8, C9, C10, FLAGS
 from core.limits import DAY_BASE, STEPS_MAX, SUM_MAX, TODOS_MAX
 from core.session import Session
 from core.state import Todo, fits
+from core.venue_rules import VenueRules
 
 
-class Control(Access):
+class Control(VenueRules):
     """Deposit, Withdraw, SetTradingState, AdvanceTime, EndOfDay, Upgrade, Quarantine, Promote and AcceptClock."""
 
     __slots__ = ()
@@ -96,15 +96,25 @@ class Control(Access):
         owner = self.account(account)
         if named is not None:
             named.state = state
+            if state == TradingState.OPEN and named.watch != 0:
+                self.stir(named)
             market_data = named.next_market_data()
         elif owner is not None:
             owner.state = state
             drop_copy = owner.firm.next_drop_copy()
         else:
             self.state = state
+            if state == TradingState.OPEN:
+                self._stir_all()
         self.row(
             EventKind.TRADING_STATE_CHANGED, told, 0, instrument, account, state, 0, 0, 0, 0, 0, drop_copy, market_data
         )
+
+    def _stir_all(self) -> None:
+        """What waited for the venue to open may have to follow."""
+        for instrument in self.instruments:
+            if instrument is not None and instrument.watch != 0:
+                self.stir(instrument)
 
     def advance_time(self, row: bytes, at: i64) -> None:
         """Run what is due."""

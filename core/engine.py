@@ -12,7 +12,7 @@ from mypy_extensions import i64
 from core.codes import CommandKind, EventKind, RejectReason, Role, TradingState
 from core.control import Control
 from core.kinds import C6, C7, C8, C9, C10, INBOUND, KIND, ROW_SIZE, SEQUENCE, SESSION, TIME
-from core.limits import SUM_MAX
+from core.limits import STEPS_MAX, SUM_MAX
 from core.session import Session, content_hash
 
 
@@ -31,6 +31,8 @@ class Engine(Control):
         while at < end:
             self._take(batch, at)
             self._dispatch(batch, at)
+            if self.following:
+                self._end_row(batch, at)
             at += ROW_SIZE
         return self.event_rows()
 
@@ -53,6 +55,16 @@ class Engine(Control):
             raise AssertionError(f"row {sequence} at {time} does not follow row {self.sequence} at {self.now}")
         self.sequence = sequence
         self.now = time
+
+    def _end_row(self, row: bytes, at: i64) -> None:
+        """Waiting and pegged orders follow: of the instrument that an order command names, or of all that are due."""
+        kind = self.command
+        if kind == CommandKind.ADVANCE_TIME:
+            self.follow_all()
+        elif names_order(kind):
+            instrument = self.instrument(read_i64_le(row, at + C6))
+            if instrument is not None and instrument.stirred:
+                self.follow(instrument, STEPS_MAX)
 
     def _dispatch(self, row: bytes, at: i64) -> None:
         """Check session and inbound number, run the command, remember the answer."""
@@ -151,8 +163,16 @@ class Engine(Control):
             self.set_credential(row, at)
         elif kind == CommandKind.PROMOTE:
             self.promote(row, at)
-        else:
+        elif kind == CommandKind.ACCEPT_CLOCK:
             self.accept_clock(row, at)
+        elif kind == CommandKind.KILL:
+            self.kill(row, at)
+        elif kind == CommandKind.SET_ACCOUNT:
+            self.set_account(row, at)
+        elif kind == CommandKind.SET_LIMIT:
+            self.set_limit(row, at)
+        else:
+            self.set_rules(row, at)
 
     def _halt(self, row: bytes, at: i64, timer_time: i64, timer_order: i64) -> None:
         """What a quarantined row does: consume its inbound number, answer, and halt what it names."""
@@ -185,6 +205,12 @@ class Engine(Control):
 
     def _drop_timer(self, timer_time: i64, timer_order: i64) -> i64:
         """Drop the timer that raised, or else the first pending mass operation; returns the instrument to halt, or 0."""
+        if timer_time < 0:
+            stirred = self.instrument(-timer_time)
+            if stirred is not None and stirred.stirred:
+                stirred.stirred = False
+                self.following.remove(stirred)
+                return -timer_time
         self.dropped += 1
         order = self.timers.get((timer_time, timer_order))
         if order is not None:
@@ -199,12 +225,14 @@ def is_control(kind: i64) -> bool:
     """Whether this is a kind of command for session 0 and operators alone."""
     if CommandKind.DEFINE_CURRENCY <= kind <= CommandKind.QUARANTINE:
         return True
-    return CommandKind.SET_CREDENTIAL <= kind <= CommandKind.ACCEPT_CLOCK
+    return CommandKind.KILL <= kind <= CommandKind.SET_LIMIT or kind == CommandKind.SET_RULES
 
 
 def names_instrument(kind: i64) -> bool:
     """Whether column 6 of this kind of command is an instrument."""
-    if kind in (CommandKind.DEFINE_INSTRUMENT, CommandKind.SET_TRADING_STATE):
+    if kind in (
+        CommandKind.DEFINE_INSTRUMENT, CommandKind.SET_TRADING_STATE, CommandKind.SET_LIMIT, CommandKind.SET_RULES,
+    ):  # fmt: skip
         return True
     return CommandKind.ENTER_ORDER <= kind <= CommandKind.MASS_CANCEL
 
@@ -212,6 +240,8 @@ def names_instrument(kind: i64) -> bool:
 def names_account(kind: i64) -> bool:
     """Whether column 7 of this kind of command is an account."""
     if CommandKind.OPEN_ACCOUNT <= kind <= CommandKind.SET_TRADING_STATE:
+        return True
+    if kind in (CommandKind.KILL, CommandKind.SET_ACCOUNT, CommandKind.SET_LIMIT):
         return True
     return CommandKind.ENTER_ORDER <= kind <= CommandKind.MASS_CANCEL
 

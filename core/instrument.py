@@ -12,17 +12,35 @@ from core.codes import Rounding, TradingState
 from core.book import Ladder
 from core.kinds import ROUNDING_MASK, ROUNDING_SHIFT
 from core.ledger import Currency
+from core.terms import Followers
 from core.limits import FEE_SCALE, SUM_MAX
 from core.text import high_half, low_half
+
+
+class Rules:
+    """What SetRules says of an instrument; ticks, millionths, lots and quote units, 0 for none."""
+
+    __slots__ = ("collar", "exposures", "flags", "notional_max", "notional_min", "protection", "quantity_min")
+
+    def __init__(self) -> None:
+        self.flags: i64 = 0
+        self.protection: i64 = 0
+        self.collar: i64 = 0
+        self.quantity_min: i64 = 0
+        self.notional_min: i64 = 0
+        self.notional_max: i64 = 0
+        # Whether positions and open orders are counted.
+        self.exposures = False
 
 
 class Instrument:
     """Terms as in DefineInstrument; prices in ticks, quantities in lots, money in units of the quote currency."""
 
     __slots__ = (
-        "asks", "base", "bids", "currencies", "divisor", "fee_rates", "flags", "lot_units", "lots_max", "maker_rate", "market_data", "multiplier",
-        "notional_max", "number", "price_max", "quantity_max", "quote", "rounding_up", "state", "symbol_0",
-        "symbol_1", "taker_rate",
+        "asks", "base", "bids", "currencies", "divisor", "fee_rates", "flags", "followers", "hidden_asks",
+        "hidden_bids", "high", "last_price", "lot_units", "lots_max", "low", "maker_rate", "market_data", "multiplier",
+        "notional_max", "number", "price_max", "quantity_max", "quote", "rounding_up", "rules", "special", "state",
+        "stirred", "symbol_0", "symbol_1", "taker_rate", "watch",
     )  # fmt: skip
 
     def __init__(self, number: i64, base: Currency, quote: Currency) -> None:
@@ -43,6 +61,21 @@ class Instrument:
         self.market_data: i64 = 0
         self.bids = Ladder(-1)
         self.asks = Ladder(1)
+        self.hidden_bids = Ladder(-1)
+        self.hidden_asks = Ladder(1)
+        # The price of the latest match, 0 before the first.
+        self.last_price: i64 = 0
+        # What SetRules says; None as long as it has not.
+        self.rules: Rules | None = None
+        # Live orders with Terms, and 1 if there are rules. At 0 every order takes the plain way.
+        self.special: i64 = 0
+        # Live orders that wait for a price or follow one; and whether work on them is due.
+        self.watch: i64 = 0
+        self.stirred = False
+        self.followers = Followers()
+        # All last prices since triggers were last worked off lie between these; kept while orders wait for a price.
+        self.low: i64 = 0
+        self.high: i64 = 0
         self.multiplier: i64 = 1
         self.divisor: i64 = 1
         self.lot_units: i64 = 1

@@ -107,6 +107,7 @@ class StateKind(IntEnum):
     ENGINE = 512
     CURRENCY = 513
     INSTRUMENT = 514
+    RULES = 525
     FIRM = 515
     ACCOUNT = 516
     BALANCE = 517
@@ -114,10 +115,9 @@ class StateKind(IntEnum):
     GRANT = 519
     ANSWERS = 520
     ORDER = 521
+    TERMS = 524
     TODO = 522
     QUARANTINED = 523
-    TERMS = 524
-    RULES = 525
     FOLLOWING = 526
     LIMIT = 527
     EXPOSURE = 528

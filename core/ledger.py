@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from mypy_extensions import i64
 
-from core.codes import TradingState
+from core.codes import AccountStanding, TradingState
+from core.holder import Holder
 
 if TYPE_CHECKING:
     from core.book import Order
@@ -48,12 +49,13 @@ class Balance:
         return self.total - self.reserved
 
 
-class Firm:
+class Firm(Holder):
     """A member firm, and the last number of its drop copy."""
 
     __slots__ = ("drop_copy", "number")
 
     def __init__(self, number: i64) -> None:
+        super().__init__()
         self.number = number
         self.drop_copy: i64 = 0
 
@@ -63,16 +65,23 @@ class Firm:
         return self.drop_copy
 
 
-class Account:
+class Account(Holder):
     """An account: its balances by currency, its live orders by client order id and in order of order number."""
 
-    __slots__ = ("balances", "firm", "name", "newest", "number", "oldest", "orders", "state")
+    __slots__ = (
+        "balances", "firm", "group", "name", "newest", "number", "oldest", "orders", "prevention", "standing", "state",
+    )  # fmt: skip
 
     def __init__(self, number: i64, firm: Firm, name: bytes) -> None:
+        super().__init__()
         self.number = number
         self.firm = firm
         self.name = name
         self.state: i64 = TradingState.OPEN
+        self.standing: i64 = AccountStanding.ACTIVE
+        # Self-trade group (0: none), and the prevention of orders that name none.
+        self.group: i64 = 0
+        self.prevention: i64 = 0
         self.balances: list[Balance | None] = []
         self.orders: dict[i64, Order] = {}
         self.oldest: Order | None = None
@@ -101,6 +110,9 @@ class Account:
     def add(self, order: Order) -> None:
         """A new order is live: it is the newest of the account."""
         order.live = True
+        self.open += 1
+        self.firm.open += 1
+        order.session.open += 1
         newest = self.newest
         if newest is None:
             self.oldest = order
@@ -113,6 +125,9 @@ class Account:
     def remove(self, order: Order) -> None:
         """An order is live no more."""
         order.live = False
+        self.open -= 1
+        self.firm.open -= 1
+        order.session.open -= 1
         older = order.older
         newer = order.newer
         if older is None:

@@ -35,6 +35,27 @@ STEPS_MAX: Final = 1_024
 TODOS_MAX: Final = 1_024
 """Mass operations that may be pending at one time."""
 
+FOLLOWERS_MAX: Final = 1_024
+"""Live trailing stops, and live pegged orders, of one instrument: each of them may move at the end of a row."""
+
+REDUCING_MAX: Final = 64
+"""Live reduce-only orders of one account in one instrument: each of them may be cut by a match."""
+
+RATE_MAX: Final = 1_000_000
+"""Largest rate in a second, burst, number of open orders and ratio that a limit may have."""
+
+GROUP_MAX: Final = 0xFFFFF
+"""Largest self-trade group."""
+
+BASIS_POINTS_MAX: Final = 9_999
+"""Largest offset of a trailing stop in basis points."""
+
+RATIO_TRADES_MAX: Final = 0xFFFFFFFFFF
+"""Trades that a ratio counts in a day, so that its products stay within bounds."""
+
+NANOSECONDS: Final = 1_000_000_000
+"""In one second."""
+
 RING_SIZE: Final = 4_096
 """Answered commands that a session remembers; a power of two."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from core.codes import CancelReason, Side
+from core.codes import CancelReason, OrderType, Side
 from core.book import Ladder, Order
 from core.instrument import Instrument, charge, limit_rebate
 from core.kinds import REMOVED
 from core.limits import MATCHES_MAX, PRICE_MAX
+from core.terms import Terms, type_of
 from core.timers import Timers
 
 
@@ -16,7 +17,19 @@ def reserve(order: Order) -> i64:
     """What the open quantity of a live order must be covered by: base units of a sell, quote units of a buy."""
     if order.side == Side.SELL:
         return order.leaves * order.instrument.lot_units
+    if order.terms is not None:
+        return _reserve_by_terms(order, order.terms)
     return buy_cover(order.instrument, order.price, order.leaves, order.maker_rate, order.taker_rate)
+
+
+def _reserve_by_terms(order: Order, terms: Terms) -> i64:
+    order_type = type_of(order)
+    if terms.pays:
+        return 0
+    if order_type == OrderType.SPEND_AT_MOST:
+        return order.leaves
+    price = terms.limit if order_type == OrderType.PEGGED else order.price
+    return buy_cover(order.instrument, price, order.leaves, order.maker_rate, order.taker_rate)
 
 
 def buy_cover(instrument: Instrument, price: i64, quantity: i64, maker_rate: i64, taker_rate: i64) -> i64:
@@ -34,10 +47,6 @@ class Matching(Timers):
     def opposite(self, order: Order) -> Ladder:
         """The ladder that an order trades against."""
         return order.instrument.asks if order.side == Side.BUY else order.instrument.bids
-
-    def same(self, order: Order) -> Ladder:
-        """The ladder that an order rests on."""
-        return order.instrument.bids if order.side == Side.BUY else order.instrument.asks
 
     def match(self, incoming: Order) -> i64:
         """Trade while prices allow; returns why the rest must be canceled, or 0."""
@@ -89,13 +98,18 @@ class Matching(Timers):
         resting.executed += quantity
         incoming.leaves -= quantity
         incoming.executed += quantity
-        self.executed(resting, resting.flags, price, quantity)
-        self.executed(incoming, incoming.flags | REMOVED, price, quantity)
-        self._settle(incoming, resting, price, quantity)
+        self.executed(resting, resting.flags, price, quantity, True)
+        self.executed(incoming, incoming.flags | REMOVED, price, quantity, False)
+        self.settle(incoming, resting, price, quantity)
+        incoming.instrument.last_price = price
+        if self.ratios != 0:
+            self.count_trade(resting)
+            self.count_trade(incoming)
         if resting.leaves == 0:
             self.leave(resting)
 
-    def _settle(self, incoming: Order, resting: Order, price: i64, quantity: i64) -> None:
+    def settle(self, incoming: Order, resting: Order, price: i64, quantity: i64) -> None:
+        """Move what a match moves: lots, quote units and fees."""
         instrument = incoming.instrument
         amount = instrument.amount(price, quantity)
         maker = charge(amount, resting.maker_rate)

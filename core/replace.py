@@ -7,10 +7,15 @@ from mypy_extensions import i64
 
 from core.book import Order
 from core.codes import CancelReason, RejectReason, Side
-from core.entry import Entry, refuse_resting, refuse_terms, would_trade
-from core.kinds import C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, FLAGS, KEPT_PLACE, POST_ONLY, REENTER, RESTING
+from core.entry import Entry
+from core.instrument import Instrument
+from core.kinds import (
+    C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, FLAGS, KEPT_PLACE, PLAIN_FLAGS, POST_ONLY, REENTER, RESTING,
+)  # fmt: skip
+from core.ledger import Account
 from core.limits import SUM_MAX
 from core.matching import buy_cover
+from core.placing import refuse_resting, refuse_terms, would_trade
 from core.state import fits
 
 
@@ -26,18 +31,27 @@ class Replacing(Entry):
         client = read_i64_le(row, at + C8)
         original = read_i64_le(row, at + C15)
         flags = read_i64_le(row, at + FLAGS)
-        spare = read_i64_le(row, at + C12) | read_i64_le(row, at + C13) | read_i64_le(row, at + C14)
+        more = read_i64_le(row, at + C12) | read_i64_le(row, at + C14)
         reason: i64 = 0
-        if spare != 0 or flags & ~REENTER or client == 0 or not -SUM_MAX <= client <= SUM_MAX:
+        if read_i64_le(row, at + C13) != 0 or flags & ~REENTER or client == 0 or not -SUM_MAX <= client <= SUM_MAX:
             reason = RejectReason.MALFORMED
         else:
             reason = self.refuse_names(instrument, account, True)
         if reason != 0 or instrument is None or account is None:
             self.refuse(reason, row, at)
             return
+        guarded = self.is_guarded(instrument, account)
+        if guarded:
+            reason = self._refuse_guarded_replace(account, original, instrument)
+            if reason != 0:
+                self.refuse(reason, row, at)
+                return
         order = account.orders.get(original)
         if order is None or order.instrument is not instrument or self.is_over(order):
             self.refuse(RejectReason.UNKNOWN_ORDER, row, at)
+            return
+        if guarded or more != 0 or order.flags & ~PLAIN_FLAGS or order.terms is not None:
+            self.replace_special(order, row, at)
             return
         price = read_i64_le(row, at + C9)
         quantity = read_i64_le(row, at + C10)
@@ -56,6 +70,14 @@ class Replacing(Entry):
             self._replace(order, client, price, leaves, expires, keeps)
         self.acknowledged(order)
 
+    def _refuse_guarded_replace(self, account: Account, original: i64, instrument: Instrument) -> i64:
+        """Why kill switches, standing or rates do not let this replace in, or 0; an unknown order is no reduce-only one."""
+        order = account.orders.get(original)
+        flags: i64 = 0
+        if order is not None and order.instrument is instrument and not self.is_over(order):
+            flags = order.flags
+        return self.refuse_guarded(account, flags)
+
     def _refuse_replace(
         self, order: Order, client: i64, price: i64, quantity: i64, leaves: i64, expires: i64, keeps: bool
     ) -> i64:
@@ -69,7 +91,7 @@ class Replacing(Entry):
             return RejectReason.INVALID_EXPIRY
         if keeps or leaves <= 0:
             return 0
-        reason = refuse_resting(self.same(order), price, leaves, order)
+        reason = refuse_resting(self.same(order), price, leaves, order, 0)
         if reason != 0:
             return reason
         if not fits(order.executed, leaves):
@@ -103,10 +125,10 @@ class Replacing(Entry):
         order.leaves = leaves
         self.hold(order)
         if keeps:
-            self.replaced(order, KEPT_PLACE, original)
+            self.replaced(order, KEPT_PLACE, original, True)
         elif self.opposite(order).reaches(price):
-            self.replaced(order, 0, original)
-            self._see_to_rest(order, self.match(order), True)
+            self.replaced(order, 0, original, True)
+            self.see_to_rest(order, self.match(order), True)
         else:
             ladder.add(order)
-            self.replaced(order, RESTING, original)
+            self.replaced(order, RESTING, original, True)

@@ -11,7 +11,7 @@ from mypy_extensions import i64
 
 from core.codes import EventKind
 from core.book import Order
-from core.kinds import COLUMNS, REMOVED, RESTING
+from core.kinds import COLUMNS, HIDDEN, RESTING
 from core.ledger import Account
 from core.limits import SUM_MAX
 from core.session import Session
@@ -136,30 +136,65 @@ class Reports(State):
     def accepted(self, order: Order, resting: bool) -> None:
         """The order has entered."""
         flags = order.flags | RESTING if resting else order.flags
-        self.about(EventKind.ACCEPTED, order, flags, order.leaves, order.leaves, told_expiry(order), resting)
+        told = resting and self.shows(order)
+        self.about(EventKind.ACCEPTED, order, flags, order.leaves, order.leaves, told_expiry(order), told)
 
     def rested(self, order: Order) -> None:
-        """What is left of an order stands in the book: told to market data alone."""
+        """What is left of an order stands in the book, or the display of an iceberg: told to market data alone."""
         instrument = order.instrument
+        shown = order.leaves
+        if order.terms is not None and not self.shows(order):
+            shown = order.terms.shown
+            if shown == 0:
+                return
         self.row(
             EventKind.RESTED, None, order.flags | RESTING, instrument.number, order.account.number,
-            order.client_order_id, order.price, order.leaves, order.number, order.leaves, 0,
+            order.client_order_id, order.price, shown, order.number, shown, 0,
             0, instrument.next_market_data(),
         )  # fmt: skip
 
-    def replaced(self, order: Order, flags: i64, original: i64) -> None:
-        """The order has new terms; `flags` may hold RESTING or KEPT_PLACE with it."""
-        total = order.executed + order.leaves
-        self.about(EventKind.REPLACED, order, order.flags | flags, total, order.leaves, original, True)
+    def shows(self, order: Order) -> bool:
+        """Whether an order stands in the book and market data is told all of it."""
+        if order.level is None:
+            return False
+        return order.terms is None or (order.terms.display == 0 and order.flags & HIDDEN == 0)
 
-    def executed(self, order: Order, flags: i64, price: i64, quantity: i64) -> None:
-        """One side of a match at this price; market data is told with the resting side."""
+    def shows_part(self, order: Order) -> bool:
+        """Whether an order stands in the book and market data is told a part of it."""
+        return order.level is not None and order.terms is not None and order.terms.display != 0
+
+    def traded(self, order: Order, price: i64, quantity: i64) -> None:
+        """A match of an order that shows less than all, for market data."""
+        terms = order.terms
+        assert terms is not None
+        instrument = order.instrument
+        number: i64 = order.number if terms.display != 0 else 0
+        self.row(
+            EventKind.TRADED, None, order.side, instrument.number, 0, 0, price, quantity, number, terms.shown,
+            self.match_numbers, 0, instrument.next_market_data(),
+        )  # fmt: skip
+
+    def display_changed(self, order: Order, shown: i64) -> None:
+        """An iceberg shows something else, or has left the book (0), for market data."""
+        instrument = order.instrument
+        self.row(
+            EventKind.DISPLAY_CHANGED, None, order.side, instrument.number, 0, 0, order.price, 0, order.number, shown, 0,
+            0, instrument.next_market_data(),
+        )  # fmt: skip
+
+    def replaced(self, order: Order, flags: i64, original: i64, told: bool) -> None:
+        """The order has new terms; `flags` may hold RESTING or KEPT_PLACE with it; market data is `told` if it showed all."""
+        total = order.executed + order.leaves
+        self.about(EventKind.REPLACED, order, order.flags | flags, total, order.leaves, original, told)
+
+    def executed(self, order: Order, flags: i64, price: i64, quantity: i64, told: bool) -> None:
+        """One side of a match at this price; market data is `told` with the resting side, if all of that is shown."""
         instrument = order.instrument
         account = order.account
         firm = account.firm
         firm.drop_copy += 1
         market_data: i64 = 0
-        if flags & REMOVED == 0:
+        if told:
             instrument.market_data += 1
             market_data = instrument.market_data
         self.row(
@@ -177,6 +212,10 @@ class Reports(State):
             buyer_fee, seller_fee, self.match_numbers,
             bought_by.firm.next_drop_copy(), sold_by.firm.next_drop_copy(),
         )  # fmt: skip
+
+    def triggered(self, order: Order, trigger_price: i64) -> None:
+        """An order that waited for a price arrives."""
+        self.about(EventKind.TRIGGERED, order, order.flags, order.leaves, order.leaves, trigger_price, False)
 
     def acknowledged(self, order: Order) -> None:
         """Tell the asking session what it did to an order whose reports go to another one."""

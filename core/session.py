@@ -10,12 +10,13 @@ from librt.vecs import append, vec
 from mypy_extensions import i64
 
 from core.codes import Role
+from core.holder import Holder
 from core.kinds import C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, FLAGS, KIND
 from core.ledger import Account
 from core.limits import RING_SIZE
 
 
-class Session:
+class Session(Holder):
     """`inbound` is the last command consumed, `outbound` the last event told; the ring stands at inbound % RING_SIZE."""
 
     __slots__ = (
@@ -24,6 +25,7 @@ class Session:
     )  # fmt: skip
 
     def __init__(self, number: i64) -> None:
+        super().__init__()
         self.number = number
         self.role: i64 = Role.TRADER
         self.inbound: i64 = 0

@@ -14,7 +14,7 @@ from core.ledger import Account, Currency, Firm
 from core.limits import ACCOUNT_NUMBER_MAX, DAY_BASE, NEVER, SUM_MAX
 from core.session import Session
 
-SEMANTICS: Final = 1
+SEMANTICS: Final = 2
 """The version of the rules that this engine applies; every batch names the one it was written under."""
 
 
@@ -22,9 +22,12 @@ Entry = TypeVar("Entry")
 
 
 class Todo:
-    """A mass operation that goes on in AdvanceTime rows: a MassCancel, or an EndOfDay (`command` says which)."""
+    """A mass operation that goes on in AdvanceTime rows: a MassCancel, a Kill or an EndOfDay (`command` says which)."""
 
-    __slots__ = ("account", "command", "count", "inbound", "instrument", "last_order", "sequence", "session", "side")
+    __slots__ = (
+        "account", "command", "count", "firm", "inbound", "instrument", "last_order", "named", "sequence", "session",
+        "side",
+    )  # fmt: skip
 
     def __init__(self, command: i64, sequence: i64, session: Session, last_order: i64) -> None:
         self.command = command
@@ -35,6 +38,8 @@ class Todo:
         self.instrument: i64 = 0
         self.account: i64 = 0
         self.side: i64 = 0
+        self.named: i64 = 0
+        self.firm: i64 = 0
         self.count: i64 = 0
 
 
@@ -43,9 +48,9 @@ class State:
 
     __slots__ = (
         "accounts", "control_inbound", "currencies", "currency_count", "day", "day_mark", "days", "dropped", "epoch",
-        "firms", "instruments", "match_numbers", "never", "next_semantics", "now", "order_numbers", "quarantined",
-        "semantics", "sequence", "sessions", "state", "timer", "timers", "todo_account", "todo_order", "todos",
-        "venue",
+        "firms", "following", "instruments", "killed", "match_numbers", "never", "next_semantics", "now",
+        "order_numbers", "quarantined", "ratios", "semantics", "sequence", "sessions", "state", "timer", "timer_time",
+        "timers", "todo_account", "todo_order", "todos", "venue",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -79,8 +84,16 @@ class State:
         self.sessions: list[Session | None] = [venue]
         # GTD orders by (expiry, order number).
         self.timers: SortedDict[tuple[int, int], Order] = SortedDict()
-        # The timer that is running: names it if it raises.
+        # The order whose timer is running, or that is being triggered, names it if it raises; with its expiry, or with the
+        # number of the instrument that is being followed, negated.
         self.timer: Order | None = None
+        self.timer_time: i64 = 0
+        # Instruments whose waiting and pegged orders may have to follow, in their turn.
+        self.following: list[Instrument] = []
+        # Whether the kill switch of the venue is thrown.
+        self.killed = False
+        # How many order-to-trade ratios are set: while not 0, every match is counted.
+        self.ratios: i64 = 0
         # Pending mass operations, oldest first; the cursor is where the oldest one goes on.
         self.todos: list[Todo] = []
         self.todo_account: i64 = 0
@@ -120,7 +133,7 @@ class State:
 
     def due(self) -> i64:
         """When the engine next wants an AdvanceTime row, in ns since 1970: 0 for at once, NEVER for not at all."""
-        if self.todos:
+        if self.todos or self.following:
             return 0
         if self.timers:
             first: i64 = self.timers.peekitem(0)[0][0]

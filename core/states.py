@@ -60,6 +60,19 @@ class InstrumentState(State, frozen=True):
     last_price: int = 0
 
 
+class RulesState(State, frozen=True):
+    """The rules of an instrument."""
+
+    KIND = StateKind.RULES
+    instrument: int = 0
+    flags: int = 0
+    protection: int = 0
+    collar: int = 0
+    quantity_min: int = 0
+    notional_min: int = 0
+    notional_max: int = 0
+
+
 class FirmState(State, frozen=True):
     """A firm and its drop copy number."""
 
@@ -160,6 +173,24 @@ class OrderState(State, frozen=True):
     timer: int = 0
 
 
+class TermsState(State, frozen=True):
+    """What the ORDER row before it does not say of an order that is more than a plain limit or market order.
+
+    `waits`: 0 in the book, 1 for its trigger price, 2 parked, 3 for its turn to be triggered. `armed` is the row from which it waits. `limit` is that of
+    a pegged order.
+    """
+
+    KIND = StateKind.TERMS
+    order_number: int = 0
+    display: int = 0
+    shown: int = 0
+    trigger_price: int = 0
+    offset: int = 0
+    limit: int = 0
+    waits: int = 0
+    armed: int = 0
+
+
 class TodoState(State, frozen=True):
     """A mass operation that has not finished."""
 
@@ -184,44 +215,14 @@ class QuarantinedState(State, frozen=True):
     named: int = 0
 
 
-class TermsState(State, frozen=True):
-    """What the ORDER row before it does not say of an order that is more than a plain limit or market order.
-
-    `waits`: 0 in the book, 1 for its trigger price, 2 parked. `armed` is the row from which it waits. `limit` is that of
-    a pegged order.
-    """
-
-    KIND = StateKind.TERMS
-    order_number: int = 0
-    display: int = 0
-    shown: int = 0
-    trigger_price: int = 0
-    offset: int = 0
-    limit: int = 0
-    waits: int = 0
-    armed: int = 0
-
-
-class RulesState(State, frozen=True):
-    """The rules of an instrument, and all prices (lowest, highest) since its triggers were last worked off."""
-
-    KIND = StateKind.RULES
-    instrument: int = 0
-    flags: int = 0
-    protection: int = 0
-    collar: int = 0
-    quantity_min: int = 0
-    notional_min: int = 0
-    notional_max: int = 0
-    low: int = 0
-    high: int = 0
-
-
 class FollowingState(State, frozen=True):
-    """An instrument whose triggers or pegged orders have not all been worked off, in their turn."""
+    """An instrument whose orders may have to follow: `due` 1, in their turn; and all prices since they last did."""
 
     KIND = StateKind.FOLLOWING
     instrument: int = 0
+    due: int = 0
+    low: int = 0
+    high: int = 0
 
 
 class LimitState(State, frozen=True):

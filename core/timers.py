@@ -11,11 +11,12 @@ from core.codes import CancelReason, CommandKind, EventKind, Side
 from core.book import Order
 from core.kinds import ONLY_BUYS
 from core.limits import STEPS_MAX, SUM_MAX
-from core.reports import Reports, told_expiry
+from core.counting import Counting
+from core.reports import told_expiry
 from core.state import Todo
 
 
-class Timers(Reports):
+class Timers(Counting):
     """Expiry, mass cancel and end of day."""
 
     __slots__ = ()
@@ -23,16 +24,27 @@ class Timers(Reports):
     def leave(self, order: Order) -> None:
         """Take an order out of everything that knows it, and free what it reserves."""
         if order.level is not None:
-            instrument = order.instrument
-            (instrument.bids if order.side == Side.BUY else instrument.asks).remove(order)
+            self.same(order).remove(order)
         if order.timed:
             self.stop_timer(order)
         if order is self.todo_order:
             self.todo_order = order.newer
         if order.live:
             order.account.remove(order)
+            if order.terms is not None:
+                self.count_out(order, order.terms)
         order.hold.reserved -= order.reserved
         order.reserved = 0
+        if order.instrument.watch != 0:
+            self.stir(order.instrument)
+
+    def enlist(self, order: Order) -> None:
+        """A new order lives from now on."""
+        order.account.add(order)
+        if order.expires <= SUM_MAX:
+            self.start_timer(order)
+        if order.terms is not None:
+            self.count_in(order, order.terms)
 
     def start_timer(self, order: Order) -> None:
         """A GTD order will be due at its expiry."""
@@ -46,14 +58,21 @@ class Timers(Reports):
 
     def cancel(self, order: Order, reason: i64) -> None:
         """Cancel a live order and tell; its open quantity stands in the event."""
-        resting = order.level is not None
+        told = self.shows(order)
+        veiled = self.shows_part(order)
         self.leave(order)
-        self.about(EventKind.CANCELED, order, order.flags, order.leaves, 0, reason, resting)
+        self.about(EventKind.CANCELED, order, order.flags, order.leaves, 0, reason, told)
+        if veiled:
+            self.display_changed(order, 0)
 
     def expire(self, order: Order) -> None:
-        """Remove a resting order whose time is over, and tell."""
+        """Remove a live order whose time is over, and tell."""
+        told = self.shows(order)
+        veiled = self.shows_part(order)
         self.leave(order)
-        self.about(EventKind.EXPIRED, order, order.flags, order.leaves, 0, told_expiry(order), True)
+        self.about(EventKind.EXPIRED, order, order.flags, order.leaves, 0, told_expiry(order), told)
+        if veiled:
+            self.display_changed(order, 0)
 
     def run_timers(self, steps: i64) -> i64:
         """Expire GTD orders that are due, in order of expiry and number; returns the steps that are left."""
@@ -64,8 +83,10 @@ class Timers(Reports):
             if expires > self.now:
                 break
             self.timer = order
+            self.timer_time = expires
             self.expire(order)
             self.timer = None
+            self.timer_time = 0
             steps -= 1
         return steps
 
@@ -121,8 +142,11 @@ class Timers(Reports):
             return
         if todo.side != 0 and (todo.side == ONLY_BUYS) != (order.side == Side.BUY):
             return
+        if todo.named not in (0, order.session.number) or todo.firm not in (0, order.account.firm.number):
+            return
         todo.count += 1
-        self.cancel(order, CancelReason.MASS_CANCEL)
+        killed = todo.command == CommandKind.KILL
+        self.cancel(order, CancelReason.KILLED if killed else CancelReason.MASS_CANCEL)
 
     def _finish(self, todo: Todo) -> None:
         if todo.command == CommandKind.MASS_CANCEL and todo.sequence != self.sequence:

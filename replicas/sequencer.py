@@ -219,9 +219,8 @@ class Sequencer:
         """The Quarantine row that names the row being applied, and the timer if one was running."""
         engine = self.machine.engine
         timer = engine.timer
-        if timer is None:
-            return to_row(Quarantine(named=engine.sequence))
-        return to_row(Quarantine(named=engine.sequence, timer_time=timer.expires, timer_order=timer.number))
+        order = timer.number if timer is not None else 0
+        return to_row(Quarantine(named=engine.sequence, timer_time=engine.timer_time, timer_order=order))
 
 
 def _pieces(rows: bytes, now: int) -> list[bytes]:

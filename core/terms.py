@@ -1,0 +1,93 @@
+"""What an order has that is more than a plain limit or market order, and what it waits for.
+
+Only such orders carry it: a plain order costs one pointer that is None.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mypy_extensions import i64
+from sortedcontainers import SortedDict
+
+from core.codes import OrderType, Side
+from core.kinds import HIDDEN, REDUCE_ONLY, TYPE_MASK, TYPE_SHIFT
+
+if TYPE_CHECKING:
+    from core.book import Order
+
+IN_BOOK: Final = 0
+FOR_PRICE: Final = 1
+PARKED: Final = 2
+CROSSED: Final = 3
+"""Where a live order is: in the book; waiting for its trigger price; pegged to a price that is not there; or a trailing
+stop whose trigger price was reached, and whose turn has not come."""
+
+
+class Terms:
+    """Prices and offsets in ticks (or basis points), quantities in lots."""
+
+    __slots__ = (
+        "armed", "counted", "display", "limit", "minimum", "offset", "pays", "shown", "trigger_price", "waits", "worth",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        # Iceberg: lots shown at a time, and lots shown now; 0 for any other order.
+        self.display: i64 = 0
+        self.shown: i64 = 0
+        # What must trade on entry; forgotten afterwards.
+        self.minimum: i64 = 0
+        self.trigger_price: i64 = 0
+        self.offset: i64 = 0
+        # Of a pegged order the limit, 0 for none; of a trailing stop the trigger price that it came with.
+        self.limit: i64 = 0
+        self.waits: i64 = IN_BOOK
+        # The row from which it waits for its trigger price: the older one is triggered first.
+        self.armed: i64 = 0
+        # Whether it is a buy that reserves nothing and pays as it goes.
+        self.pays = False
+        # What exposures count of it: open lots and their notional.
+        self.counted: i64 = 0
+        self.worth: i64 = 0
+
+
+class Followers:
+    """The orders of an instrument that wait for a price or follow one."""
+
+    __slots__ = ("falling", "pegged", "rising", "trailing")
+
+    def __init__(self) -> None:
+        # Triggered by a last price at or above: by (trigger price, row, order number).
+        self.rising: SortedDict[tuple[int, int, int], Order] = SortedDict()
+        # Triggered by a last price at or below: by (trigger price negated, row, order number).
+        self.falling: SortedDict[tuple[int, int, int], Order] = SortedDict()
+        # Trailing stops that have not been crossed, and pegged orders; by order number.
+        self.trailing: SortedDict[int, Order] = SortedDict()
+        self.pegged: SortedDict[int, Order] = SortedDict()
+
+
+def type_of(order: Order) -> i64:
+    """The order type in the flags of an order."""
+    return order.flags >> TYPE_SHIFT & TYPE_MASK
+
+
+def waits_for_price(order_type: i64) -> bool:
+    """Whether orders of this type wait for a price."""
+    return (
+        OrderType.STOP <= order_type <= OrderType.STOP_LIMIT
+        or OrderType.MARKET_IF_TOUCHED <= order_type <= OrderType.TRAILING_STOP
+    )
+
+
+def rises(order: Order) -> bool:
+    """Whether a waiting order is triggered by a price that rises: stops to buy, if-touched orders to sell."""
+    touched = OrderType.MARKET_IF_TOUCHED <= type_of(order) <= OrderType.LIMIT_IF_TOUCHED
+    return (order.side == Side.BUY) != touched
+
+
+def is_special(order: Order, display: i64) -> bool:
+    """Whether an order is more than a plain one while it lives, whatever its instrument."""
+    order_type = type_of(order)
+    if order.flags & (HIDDEN | REDUCE_ONLY) or display != 0 or order_type == OrderType.PEGGED:
+        return True
+    return order_type == OrderType.SPEND_AT_MOST or waits_for_price(order_type)
