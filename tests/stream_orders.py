@@ -58,7 +58,7 @@ class Orders:
         return self.ids if self.rng.random() < 0.97 else self.rng.choice((-self.ids, 1, *live))
 
     def expires(self, tif):
-        ahead = self.rng.choice((0, 100, 300, 300, 1_000, 1_000, 5_000, 5_000))
+        ahead = self.rng.choice((0, 100, 300, 300, 1_000, 1_000, 1_000, 5_000, 5_000, 5_000))
         return self.time + ahead if (tif == Tif.GTD) != (self.rng.random() < 0.02) else 0
 
     def EnterOrder(self):  # noqa: N802
@@ -106,6 +106,11 @@ class Orders:
         priced = order_type in (Type.LIMIT, Type.STOP_LIMIT, Type.LIMIT_IF_TOUCHED)
         columns = {"price": self.price(instrument) if priced else 0, "quantity": self.quantity()}
         bits = rng.choices((0, 1, 2, 3, 4, 5), (60, 6, 12, 6, 12, 4))[0] << PREVENTION_SHIFT
+        position = self.model.positions.get((("account", account), instrument), 0)
+        may_reduce = order_type not in (Type.MARKET_TO_LIMIT, Type.SPEND_AT_MOST, Type.PEGGED)
+        if may_reduce and instrument != 2 and rng.random() < 0.35:
+            bits |= REDUCE_ONLY
+            side = int(position > 0) if rng.random() < 0.9 else side
         if order_type == Type.LIMIT:
             bits |= self.instruct(columns)
         elif order_type == Type.PEGGED:
@@ -113,15 +118,9 @@ class Orders:
         elif order_type == Type.SPEND_AT_MOST:
             columns["quantity"] = rng.choice((1, 60, 250, 1_000, 5_000, 10**7, 10**9))
         elif order_type not in (Type.MARKET, Type.MARKET_TO_LIMIT):
-            bits |= self.wait(order_type, instrument, columns)
+            bits |= self.wait(side, order_type, instrument, columns)
         elif order_type == Type.MARKET_TO_LIMIT and rng.random() < 0.3:
             bits |= self.demand(columns)
-        position = self.model.positions.get((("account", account), instrument), 0)
-        may_reduce = order_type not in (Type.MARKET_TO_LIMIT, Type.SPEND_AT_MOST, Type.PEGGED)
-        if may_reduce and instrument != 2 and rng.random() < 0.35:
-            bits |= REDUCE_ONLY
-            if rng.random() < 0.9:
-                side = int(position > 0)
         if rng.random() < 0.04:
             bits ^= rng.choice(BITS)
         if rng.random() < 0.03:
@@ -153,11 +152,12 @@ class Orders:
         columns["minimum_quantity"] = max(1, self.rng.choice((1, 2, 5, columns["quantity"])))
         return 0
 
-    def wait(self, order_type, instrument, columns):
-        """A trigger price near the last one, on either side of it; an offset for a trailing stop."""
+    def wait(self, side, order_type, instrument, columns):
+        """A trigger price near the last one, mostly where it has to wait; an offset for a trailing stop."""
         rng, last = self.rng, self.model.last.get(instrument)
         near = last if last and rng.random() < 0.7 else self.price(instrument)
-        columns["trigger_price"] = max(1, near + rng.choice((-4, -3, -2, -1, -1, 0, 1, 1, 2, 3, 4)))
+        away = -1 if (side == 0) == (order_type in (Type.MARKET_IF_TOUCHED, Type.LIMIT_IF_TOUCHED)) else 1
+        columns["trigger_price"] = max(1, near % 2**41 + away * rng.choice((-3, -1, 0, 1, 1, 1, 2, 2, 3, 4, 6)))
         if order_type != Type.TRAILING_STOP:
             return 0
         if rng.random() < 0.4:
@@ -170,7 +170,7 @@ class Orders:
         rng = self.rng
         columns["offset"] = rng.choice((-3, -2, -1, -1, 0, 0, 0, 1, 1, 2, 200 * rng.choice((-1, 1))))
         if side == 0 or rng.random() < 0.5:
-            columns["price"] = self.price(instrument) + rng.choice((-3, 0, 4))
+            columns["price"] = self.price(instrument) % 2**41 + rng.choice((-3, 0, 4))
         return rng.randrange(3) << PEG_SHIFT | rng.choice((0, 0, 0, HIDDEN))
 
     # ---- what happens to orders
@@ -208,7 +208,9 @@ class Orders:
             client_order_id=original if rng.random() < 0.6 else self.client_order_id(),
             price=price,
             quantity=quantity,
-            expires=rng.choice((0, self.time + 500, self.time)) if gtd != (rng.random() < 0.02) else 0,
+            expires=rng.choice((0, 0, 0, self.time + 500, self.time + 500, self.time))
+            if gtd != (rng.random() < 0.02)
+            else 0,
             original_client_order_id=original,
             **columns,
         )

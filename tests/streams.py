@@ -48,7 +48,7 @@ WEIGHTS = {
     m.EnterOrder: 500, m.ReplaceOrder: 120, m.ReduceOrder: 40, m.CancelOrder: 60, m.MassCancel: 10, m.AdvanceTime: 40,
     m.Deposit: 40, m.Withdraw: 12, m.SetTradingState: 10, m.EndOfDay: 6, m.DefineCurrency: 5, m.DefineInstrument: 8,
     m.OpenAccount: 5, m.GrantSession: 10, m.Upgrade: 4, m.Quarantine: 4, m.SetCredential: 6, m.Promote: 5,
-    m.AcceptClock: 4, m.SetAccount: 12, m.SetLimit: 30, m.SetRules: 8, m.Kill: 5,
+    m.AcceptClock: 4, m.SetAccount: 16, m.SetLimit: 36, m.SetRules: 8, m.Kill: 5,
 }  # fmt: skip
 
 
@@ -107,7 +107,7 @@ class Stream(Orders):
     def command(self):
         closed = [self.Kill] * bool(self.model.killed) + [self.SetAccount] * bool(self.barred())
         closed += [self.SetTradingState] * bool(self.halted())
-        if closed and self.rng.random() < 0.08:
+        if closed and self.rng.random() < 0.06:
             return self.rng.choice(closed)()
         of = self.rng.choices(self.kinds, self.weights)[0]
         return getattr(self, of.__name__)()
@@ -237,11 +237,12 @@ class Stream(Orders):
 
     def SetAccount(self):  # noqa: N802
         rng, barred = self.rng, self.barred()
+        account = rng.choice([self.account(), *(o.account for o in self.model.orders if o.waits)])
         back = barred and rng.random() < 0.75
         return m.SetAccount(
             session=self.venue(),
-            account=rng.choice(barred) if back else self.account(),
-            state=AccountStanding.ACTIVE if back else rng.choices((0, 1, 2, 3, 4), (1, 60, 30, 20, 1))[0],
+            account=rng.choice(barred) if back else account,
+            state=AccountStanding.ACTIVE if back else rng.choices((0, 1, 2, 3, 4), (1, 50, 30, 30, 1))[0],
             group=rng.choices((0, 1, 2, 2**20 - 1, 2**20), (40, 30, 20, 4, 1))[0],
             prevention=rng.choices((0, 1, 2, 3, 4, 5, 6), (50, 8, 12, 8, 12, 9, 1))[0],
             reason=self.reason(),
@@ -264,27 +265,27 @@ class Stream(Orders):
 
     def SetLimit(self):  # noqa: N802
         """Wide ones for good, and narrow ones for a short time or until a wide one follows."""
-        rng = self.rng
-        owner = rng.choice((("account", self.account()), ("named", rng.randint(1, 4)), ("firm", rng.choice((7, 8, 9)))))
-        limit = rng.choice(list(Limit))
+        rng, known = self.rng, sorted(self.model.bounds)
+        if known and rng.random() < 0.65:
+            (kind, number), limit, instrument = rng.choice(known)
+        else:
+            kind = rng.choice(("account", "session", "firm"))
+            number = {"account": self.account(), "session": rng.randint(1, 4), "firm": rng.choice((7, 8, 9))}[kind]
+            limit = rng.choice((*Limit, Limit.OPEN_ORDERS, Limit.OPEN_NOTIONAL, Limit.POSITION, Limit.CANCEL_RATE))
+            placed = limit in (Limit.ORDER_NOTIONAL, Limit.OPEN_NOTIONAL, Limit.POSITION)
+            instrument = rng.choice((1, 1, 3)) if placed else rng.choice((0, 1)) * (limit == Limit.ORDER_QUANTITY)
         most, low, high = BOUNDS[limit]
-        instrument = (
-            rng.choice((1, 1, 3)) if limit in (Limit.ORDER_NOTIONAL, Limit.OPEN_NOTIONAL, Limit.POSITION) else 0
-        )
-        if limit == Limit.ORDER_QUANTITY:
-            instrument = rng.choice((0, 0, 1, 2, 3))
-        kind = "session" if owner[0] == "named" else owner[0]
-        known = ((kind, owner[1]), limit, instrument) in self.model.bounds
-        columns = {"instrument": instrument, "value": most, "second": high, "until": 0}
-        if (known and rng.random() < 0.75) or rng.random() < 0.08:
+        columns = {"session": self.venue(), "limit": limit, "instrument": instrument, "value": most, "second": high}
+        columns["named" if kind == "session" else kind] = number
+        if rng.random() < (0.7 if ((kind, number), limit, instrument) in known else 0.06):
             second = rng.choice((low, low + 1, low + 2, min(low + 20, high))) if high else 0
             columns |= {"value": rng.choice(self.narrow(limit)), "second": second}
-            if known and rng.random() < 0.9:
-                columns["until"] = self.time + rng.choice((150, 400, 1_500))
-        elif rng.random() < 0.04:
-            name = rng.choice((*columns, "limit", "named", "firm"))
+            if rng.random() < 0.9:
+                columns["until"] = self.time + rng.choice((300, 1_000, 3_000))
+        if rng.random() < 0.04:
+            name = rng.choice(("instrument", "value", "second", "until", "limit", "named", "firm"))
             columns[name] = rng.choice((*EXTREMES, self.time + 500))
-        return m.SetLimit(session=self.venue(), reason=self.reason(), **{owner[0]: owner[1], "limit": limit} | columns)
+        return m.SetLimit(reason=self.reason(), **columns)
 
     @staticmethod
     def narrow(limit):
@@ -292,7 +293,7 @@ class Stream(Orders):
         return {
             Limit.ORDER_QUANTITY: (5, 10, 20, 50),
             Limit.ORDER_NOTIONAL: (500, 2_000, 10**6),
-            Limit.OPEN_ORDERS: (2, 5, 10),
+            Limit.OPEN_ORDERS: (1, 2, 5),
             Limit.OPEN_NOTIONAL: (2_000, 8_000, 10**6),
             Limit.POSITION: (5, 20, 60, 200),
             Limit.ORDER_TO_TRADE: (1, 2, 5),
