@@ -7,12 +7,25 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 from core import messages as m
-from core.kinds import KEPT_PLACE, PENDING, POST_ONLY, REENTER, Side, TradingState
+from core.kinds import (
+    KEPT_PLACE,
+    PENDING,
+    PREVENTION_SHIFT,
+    REDUCE_ONLY,
+    REENTER,
+    SLIDE,
+    KillAct,
+    Limit,
+    Prevention,
+    TradingState,
+)
+from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
-from core.limits import LEVELS_MAX, QUANTITY_MAX, STEPS_MAX, SUM_MAX, TODOS_MAX
+from core.limits import QUANTITY_MAX, STEPS_MAX, TODOS_MAX
 from core.reasons import CancelReason
 from core.reasons import RejectReason as R
-from tests.model_market import RESTS, Market, Order
+from tests.model_orders import STOPS, TOUCHED, Order
+from tests.model_refusals import Refusals
 
 
 @dataclass
@@ -26,7 +39,7 @@ class Operation:
     order: int = 0
 
 
-class Model(Market):
+class Model(Refusals):
     """The whole venue: commands in the order of docs/commands.md."""
 
     # ---- commands, in the order of docs/commands.md
@@ -43,83 +56,151 @@ class Model(Market):
         if len(self.operations) >= TODOS_MAX:
             return R.TOO_MANY_PENDING
         self.day, self.days = c.day, self.days + 1
+        self.count_anew()
         self.tell(m.DayEnded, c.session, day=c.day)
         self.begin_operation(c)
         return None
 
     def enter_order(self, c):
-        if reason := self.refuse_place(c) or self.refuse_by_state(c, cancels=False):
+        if (reason := self.enter_new(c)) is None:
+            self.count_entered(c)
+        return reason
+
+    def enter_new(self, c):
+        reason = self.refuse_place(c) or self.refuse_by_state(c, cancels=False)
+        reason = reason or self.refuse_by_standing(c, c.flags & REDUCE_ONLY)
+        if reason := reason or self.refuse_by_rate(c, Limit.MESSAGE_RATE, R.MESSAGE_RATE_LIMIT):
             return reason
         if self.find(c.account, c.client_order_id):
             return R.DUPLICATE_CLIENT_ORDER_ID
+        order = self.new_order(c)
+        reason = self.refuse_time_in_force(order) or self.refuse_instruction(c, order) or self.refuse_price(c, order)
+        reason = reason or self.refuse_quantity(c, order, c.minimum_quantity) or self.refuse_size(c, order)
+        reason = reason or self.refuse_expiry(order, c.expires) or self.refuse_to_follow(order)
+        if reason:
+            return reason
+        if order.reduces:
+            order.leaves = min(order.leaves, self.allowed(order))
+        order.needed = order.leaves if order.all_or_none else c.minimum_quantity
+        if reason := self.refuse_worth(order, order.leaves):
+            return reason
+        order.price = self.price_on_entry(order)
+        if reason := self.refuse_by_limits(c, order, order.leaves) or self.refuse_entry(order):
+            return reason
+        self.order_numbers += 1
+        self.enter(m.Accepted, order, quantity=order.leaves, expires=self.end_of(order))
+        return None
+
+    def new_order(self, c):
         i = self.instruments[c.instrument]
         order = Order(
             self.order_numbers + 1, c.session, c.account, c.instrument, c.client_order_id, c.flags, c.price,
-            c.quantity, c.expires, self.days, i.maker, i.taker,
+            c.quantity, c.expires, self.days, i.maker, i.taker, display=c.display_quantity, trigger=c.trigger_price,
+            offset=c.offset,
         )  # fmt: skip
-        if order.is_market and order.tif in RESTS:
-            return R.INVALID_TIME_IN_FORCE
-        if c.flags & POST_ONLY and order.tif not in RESTS:
-            return R.INVALID_INSTRUCTION
-        reason = self.refuse_terms(order, c.quantity) or self.refuse_expiry(order, c.expires)
-        if reason := reason or self.refuse_entry(order):
-            return reason
-        self.order_numbers += 1
-        self.stand_or_match(m.Accepted, order, quantity=c.quantity, expires=self.end_of(order))
-        return None
+        order.waits = order.type in (*STOPS, *TOUCHED)
+        if order.type == Type.PEGGED:
+            order.limit, order.price = c.price, 0
+        if order.prevention == Prevention.NONE:
+            mode = self.standing(c.account).prevention % Prevention.ALLOW
+            mode = Prevention.CANCEL_NEWEST if order.spends and mode == Prevention.DECREMENT else mode
+            order.flags |= mode << PREVENTION_SHIFT
+        return order
+
+    def price_on_entry(self, order):
+        """The price that the order gets; 0: any, or none."""
+        if order.type in (Type.MARKET, Type.MARKET_TO_LIMIT):
+            return self.market_price(order) or 0
+        if order.type == Type.PEGGED:
+            return self.pegged_price(order)
+        return self.slide(order) if order.flags & SLIDE else order.price
 
     def replace_order(self, c):
+        if (reason := self.replace_old(c)) is None:
+            self.count_entered(c)
+        return reason
+
+    def replace_old(self, c):
         if reason := self.refuse_place(c) or self.refuse_by_state(c, cancels=False):
             return reason
         old = self.find(c.account, c.original_client_order_id)
-        if old is None or old.instrument != c.instrument or self.is_over(old):
+        old = None if old is None or old.instrument != c.instrument or self.is_over(old) else old
+        reason = self.refuse_by_standing(c, old is None or old.reduces)
+        if reason := reason or self.refuse_by_rate(c, Limit.MESSAGE_RATE, R.MESSAGE_RATE_LIMIT):
+            return reason
+        if old is None:
             return R.UNKNOWN_ORDER
         if c.client_order_id != c.original_client_order_id and self.find(c.account, c.client_order_id):
             return R.DUPLICATE_CLIENT_ORDER_ID
+        order = self.renewed(c, old)
+        if (c.display_quantity and not old.display) or (c.trigger_price and not old.waits):
+            return R.INVALID_INSTRUCTION
+        reason = self.refuse_price(c, order, kept=not c.trigger_price) or self.refuse_quantity(c, order, 0)
+        reason = reason or self.refuse_size(c, order)
+        if reason := reason or (self.refuse_expiry(order, c.expires) if c.expires else None):
+            return reason
+        if reason := self.refuse_to_follow(order, replaces=True):
+            return reason
+        return self.put_in_place(c, old, order)
+
+    def renewed(self, c, old):
+        """What a replace makes of an order."""
         leaves = c.quantity if c.flags & REENTER else max(c.quantity - old.executed, 0)
-        order = Order(**vars(old) | {"client_order_id": c.client_order_id, "price": c.price, "leaves": leaves})
-        if reason := self.refuse_terms(order, c.quantity):
-            return reason
-        if c.expires != 0 and (reason := self.refuse_expiry(order, c.expires)):
-            return reason
+        order = Order(**vars(old) | {"client_order_id": c.client_order_id, "leaves": leaves, "needed": 0})
+        order.limit, order.price = (c.price, old.price) if old.type == Type.PEGGED else (0, c.price)
         order.expires = c.expires or old.expires
-        keeps = c.price == old.price and leaves <= old.leaves and not c.flags & REENTER
-        if order.executed + leaves > SUM_MAX:
-            return R.SUM_AT_BOUND
-        if leaves and not keeps:
-            self.orders.remove(old)
-            reason = self.refuse_entry(order)
-            self.orders.append(old)
-            if reason:
-                return reason
-        old_id = {"original_client_order_id": c.original_client_order_id}
-        if leaves == 0:
+        order.display, order.trigger = c.display_quantity or old.display, c.trigger_price or old.trigger
+        return order
+
+    def put_in_place(self, c, old, order):
+        """The rest of a replace: the order is canceled, keeps its place, or enters again."""
+        excess = max(order.leaves - self.allowed(order), 0) if order.reduces else 0
+        order.leaves -= excess
+        if order.leaves == 0:
             self.cancel(old, CancelReason.REPLACED_BELOW_EXECUTED)
             return self.acknowledge(c, old)
-        self.orders.remove(old)
+        terms = [(o.asked, o.trigger, o.display) for o in (old, order)]
+        keeps = terms[0] == terms[1] and order.leaves <= old.leaves and not c.flags & REENTER
+        if not keeps and (reason := self.refuse_again(c, old, order, c.quantity - excess)):
+            return reason
+        stood = old.price * self.stands(old)
+        self.orders = [o for o in self.orders if o is not old]
+        columns = {"quantity": order.executed + order.leaves, "original_client_order_id": c.original_client_order_id}
         if keeps:
             self.orders.append(order)
-            self.report(m.Replaced, order, flags=KEPT_PLACE, quantity=order.executed + leaves, **old_id)
+            order.shown = min(old.shown, order.leaves)
+            self.report(m.Replaced, order, public=stood and not order.veiled, flags=KEPT_PLACE, **columns)
+            if stood and order.shown != old.shown:
+                self.show(order, order.shown)
         else:
-            self.stand_or_match(m.Replaced, order, quantity=order.executed + leaves, **old_id)
+            self.enter(m.Replaced, order, stood, **columns)
         return self.acknowledge(c, order)
 
+    def refuse_again(self, c, old, order, quantity):
+        """The refusals of a replace that leaves its place, as if the order had left first; gives it its price."""
+        every = self.orders
+        self.orders = [o for o in every if o is not old]
+        reason = self.refuse_worth(order, quantity)
+        if order.type == Type.PEGGED:
+            order.price = self.followed_price(order)
+        elif order.flags & SLIDE:
+            order.price = self.slide(order)
+        reason = reason or self.refuse_by_limits(c, order, quantity) or self.refuse_entry(order)
+        self.orders = every
+        return reason
+
     def reduce_order(self, c):
-        if reason := self.refuse_place(c) or self.refuse_by_state(c, cancels=True):
+        if reason := self.refuse_place(c) or self.refuse_cancel(c):
             return reason
         if (order := self.find(c.account, c.client_order_id)) is None or order.instrument != c.instrument:
             return R.UNKNOWN_ORDER
         if not 1 <= c.quantity <= QUANTITY_MAX:
             return R.INVALID_QUANTITY
-        if c.quantity >= order.leaves:
-            self.cancel(order, CancelReason.REQUESTED)
-        else:
-            order.leaves -= c.quantity
-            self.report(m.Reduced, order, quantity=c.quantity)
+        self.cut(order, c.quantity, CancelReason.REQUESTED)
         return self.acknowledge(c, order)
 
     def cancel_order(self, c):
-        if reason := self.refuse_place(c) or self.refuse_by_state(c, cancels=True):
+        if reason := self.refuse_place(c) or self.refuse_cancel(c):
             return reason
         if (order := self.find(c.account, c.client_order_id)) is None or order.instrument != c.instrument:
             return R.UNKNOWN_ORDER
@@ -131,8 +212,10 @@ class Model(Market):
             return R.UNKNOWN_INSTRUMENT
         if c.account != 0 and c.account not in self.accounts:
             return R.UNKNOWN_ACCOUNT
-        if reason := self.refuse_by_state(c, cancels=True):
+        if reason := self.refuse_cancel(c):
             return reason
+        if not self.are_known(self.named(c)):
+            return R.INVALID_DEFINITION
         if len(self.operations) >= TODOS_MAX:
             return R.TOO_MANY_PENDING
         operation = self.begin_operation(c)
@@ -140,44 +223,26 @@ class Model(Market):
             self.tell_count(operation, PENDING)
         return None
 
-    # ---- refusals
-
-    def refuse_place(self, c):
-        if c.instrument not in self.instruments:
-            return R.UNKNOWN_INSTRUMENT
-        return None if c.account in self.accounts else R.UNKNOWN_ACCOUNT
-
-    def refuse_terms(self, order, quantity):
-        """Price, quantity and notional."""
-        i = self.instruments[order.instrument]
-        if not (order.price == 0 if order.is_market else 1 <= order.price <= i.price_max):
-            return R.INVALID_PRICE
-        if not 1 <= quantity <= i.quantity_max:
-            return R.INVALID_QUANTITY
-        if order.price * quantity * i.multiplier > SUM_MAX:
-            return R.INVALID_NOTIONAL
-        if order.side == Side.SELL and quantity * i.lot_units > SUM_MAX:
-            return R.INVALID_NOTIONAL
+    def kill(self, c):
+        if c.account != 0 and c.account not in self.accounts:
+            return R.UNKNOWN_ACCOUNT
+        owners = self.named(c)
+        if len(owners) > 1 or not self.are_known(owners) or c.act not in list(KillAct):
+            return R.INVALID_DEFINITION
+        if c.act == KillAct.KILL and len(self.operations) >= TODOS_MAX:
+            return R.TOO_MANY_PENDING
+        columns = {"account": c.account, "named": c.named, "firm": c.firm, "act": c.act}
+        self.tell(m.Killed, c.session, copy=c.account, firm_copy=c.firm, **columns)
+        if c.act == KillAct.REVIVE:
+            self.killed -= {*owners} or {("venue", 0)}
+        else:
+            self.killed |= {*owners} or {("venue", 0)}
+            self.begin_operation(c)
         return None
 
-    def refuse_expiry(self, order, expires):
-        good = self.now < expires <= SUM_MAX if order.tif == Tif.GTD else expires == 0
-        return None if good else R.INVALID_EXPIRY
-
-    def refuse_entry(self, order):
-        """What depends on the book and on the account."""
-        side = self.side_of(order.instrument, order.side)
-        prices = {o.price for o in side}
-        if order.tif in RESTS and order.price not in prices and len(prices) >= LEVELS_MAX:
-            return R.LEVELS_FULL
-        if order.tif in RESTS and sum(o.leaves for o in side) + order.leaves > SUM_MAX:
-            return R.SUM_AT_BOUND
-        if order.flags & POST_ONLY and self.in_reach(order):
-            return R.WOULD_TRADE
-        if order.is_market and order.side == Side.BUY:
-            return None
-        currency, amount = self.cover(order)
-        return R.INSUFFICIENT_FUNDS if amount > self.free(order.account, currency) else None
+    def refuse_cancel(self, c):
+        state = self.refuse_by_state(c, cancels=True)
+        return state or self.refuse_by_rate(c, Limit.CANCEL_RATE, R.CANCEL_RATE_LIMIT)
 
     def acknowledge(self, c, order):
         if c.session != order.session:
@@ -224,9 +289,15 @@ class Model(Market):
         operation.order = order.number
         if c.of is m.EndOfDay and order.tif == Tif.DAY:
             self.expire(order)
-        elif c.of is m.MassCancel and c.instrument in (0, order.instrument) and c.flags in (0, order.side + 1):
+        elif c.of is not m.EndOfDay and self.fits(c, order):
             operation.count += 1
-            self.cancel(order, CancelReason.MASS_CANCEL)
+            self.cancel(order, CancelReason.KILLED if c.of is m.Kill else CancelReason.MASS_CANCEL)
+
+    def fits(self, c, order):
+        """Whether a mass cancel or a kill means the order; the account is that at the cursor."""
+        owned = all(self.belongs(order, owner) for owner in self.named(c))
+        sides = c.flags in (0, order.side + 1)
+        return owned and (c.of is m.Kill or (sides and c.instrument in (0, order.instrument)))
 
     def tell_count(self, operation, flags):
         c = operation.c

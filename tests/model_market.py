@@ -1,199 +1,199 @@
-"""The naive market between tests/model_venue.py and tests/model.py: orders, books, matching and what a match settles."""
+"""The naive market between tests/model_orders.py and tests/model_rules.py: how orders enter, meet and end, and what a match settles."""
 
-from dataclasses import dataclass
+from itertools import groupby
 
 from core import messages as m
-from core.kinds import REMOVED, RESTING, Side
+from core.kinds import EXPOSURES, REMOVED, RESTING, Prevention, Side
 from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
-from core.limits import MATCHES_MAX, SUM_MAX
+from core.limits import LEVELS_MAX, MATCHES_MAX, SUM_MAX
 from core.reasons import CancelReason
-from tests.model_venue import Venue
+from tests.model_orders import ARRIVE_AS_MARKET, Books, Order, fee_of
 
-RESTS = (Tif.DAY, Tif.GTC, Tif.GTD)
-
-
-@dataclass
-class Order:
-    """A live order; of two at one price, the one with the smaller `place` has stood longer."""
-
-    number: int
-    session: int
-    account: int
-    instrument: int
-    client_order_id: int
-    flags: int
-    price: int
-    leaves: int
-    expires: int
-    days: int
-    maker: int
-    taker: int
-    executed: int = 0
-    place: int = 0
-    timed: bool = False
-
-    @property
-    def side(self):
-        return self.flags & 1
-
-    @property
-    def tif(self):
-        return self.flags >> 5 & 15
-
-    @property
-    def is_market(self):
-        return self.flags >> 1 & 15 == Type.MARKET
+__all__ = ["Market", "Order"]
 
 
-def fee_of(amount, rate):
-    """Truncated toward zero."""
-    return amount * rate // 10**6 if rate >= 0 else -(amount * -rate // 10**6)
+class Market(Books):
+    """How they meet."""
 
+    # ---- entering
 
-class Market(Venue):
-    """Orders and how they meet: `orders` are all that live, in no order that matters."""
+    def enter(self, event, order, stood=0, **columns):
+        """Enter an order that nothing refuses any more; `stood` is the price at which it stood until now."""
+        self.touch(order)
+        self.place(order)
+        order.timed, order.entered = order.tif == Tif.GTD, True
+        if order.waits or (order.type == Type.PEGGED and not order.price):
+            self.orders.append(order)
+            self.report(event, order, public=stood and not order.veiled, **columns)
+            return
+        rests = order.rests and not order.needed and not self.is_nowhere(order) and not self.in_reach(order)
+        rests = rests and not self.has_no_room(order)
+        public = (rests or stood) and not order.veiled
+        self.report(event, order, public=public, flags=RESTING * rests, **columns)
+        if stood and order.display:
+            self.show(order, 0, stood)
+        if not rests:
+            self.arrive(order)
+            return
+        self.orders.append(order)
+        if order.display:
+            self.tell_rested(order)
 
-    def __init__(self):
-        super().__init__()
-        self.orders, self.operations = [], []
-        self.order_numbers = self.match_numbers = self.places = self.days = self.day = 0
+    def arrive(self, order):
+        """Match an order that has been told of, and let the rest stand or be gone."""
+        reason = self.refuse_to_fill(order) or self.match(order)
+        if order.leaves and (reason or not order.rests):
+            self.cancel(order, reason or CancelReason.IMMEDIATE_OR_CANCEL)
+        elif order.leaves and self.has_no_room(order):
+            self.cancel(order, CancelReason.NO_ROOM)
+        elif order.leaves:
+            order.shown = min(order.display, order.leaves)
+            self.orders.append(order)
+            if not order.hidden:
+                self.tell_rested(order)
 
-    def report(self, event, order, private=True, public=True, flags=0, **columns):
-        """Tell of an order: its session and firm, and the market."""
-        terms = {"instrument": order.instrument, "account": order.account, "client_order_id": order.client_order_id}
-        terms |= {"price": order.price, "leaves": order.leaves, "order_number": order.number}
-        to, copy, feed = order.session * private, order.account * private, order.instrument * public
-        self.tell(event, to, copy, feed, flags=order.flags | flags, **terms | columns)
+    def place(self, order):
+        """Put it at the back, and let it show its next display."""
+        self.places += 1
+        order.place, order.shown = self.places, min(order.display, order.leaves)
 
-    # ---- what can be asked
+    def tell_rested(self, order):
+        columns = {"quantity": order.offered, "leaves": order.offered}
+        self.report(m.Rested, order, private=False, flags=RESTING, **columns)
 
-    def is_over(self, order):
-        return order.expires <= self.now if order.tif == Tif.GTD else order.tif == Tif.DAY and order.days < self.days
+    def is_nowhere(self, order):
+        """Whether it takes its price from a best price that there is not."""
+        takes = order.type in (Type.MARKET, Type.MARKET_TO_LIMIT, *ARRIVE_AS_MARKET)
+        return takes and order.price == 0 and self.market_price(order) is None
 
-    def end_of(self, order):
-        """When its time is over, as events tell it."""
-        return order.expires if order.tif == Tif.GTD else 0
+    def has_no_room(self, order):
+        """LEVELS_FULL and SUM_AT_BOUND, for orders that nothing refused by them on entry."""
+        others = self.ladder(order)
+        prices = {o.price for o in others}
+        full = order.price not in prices and len(prices) >= LEVELS_MAX
+        return full or sum(o.leaves for o in others) + order.leaves > SUM_MAX
 
-    def find(self, account, client_order_id):
-        found = [o for o in self.orders if (o.account, o.client_order_id) == (account, client_order_id)]
-        return found[0] if found else None
+    def refuse_to_fill(self, order):
+        """Why an order does not trade at all."""
+        if self.is_nowhere(order):
+            return CancelReason.IMMEDIATE_OR_CANCEL
+        if not order.needed:
+            return None
+        reason = CancelReason.FILL_OR_KILL if order.tif == Tif.FOK else CancelReason.MINIMUM_NOT_MET
+        needed, met, worst = order.needed, 0, 0
+        for (price, _), level in groupby(self.in_reach(order), lambda o: (o.price, o.hidden)):
+            if needed <= 0:
+                break
+            orders, worst = list(level), price
+            met += sum(-(-o.leaves // o.display) if o.display else 1 for o in orders)
+            offers, blocked = self.offers(order, orders)
+            needed -= offers
+            if blocked:
+                break
+        if needed > 0 or met > MATCHES_MAX:
+            return reason
+        if order.tif == Tif.FOK and order.pays:
+            currency, amount = self.cover(order, worst)
+            if self.passes(order, worst) or amount > self.free(order.account, currency):
+                return CancelReason.INSUFFICIENT_FUNDS
+        return None
 
-    def side_of(self, instrument, side):
-        """The orders of one side of a book, the one that trades next first."""
-        sign = -1 if side == Side.BUY else 1
-        standing = [o for o in self.orders if (o.instrument, o.side) == (instrument, side)]
-        return sorted(standing, key=lambda o: (sign * o.price, o.place))
-
-    def in_reach(self, order):
-        """The orders of the other side that its price reaches; any, for a market order."""
-        other = self.side_of(order.instrument, 1 - order.side)
-        if order.is_market:
-            return other
-        return [o for o in other if (o.price <= order.price if order.side == Side.BUY else o.price >= order.price)]
-
-    def amount(self, instrument, price, quantity):
-        """What a match moves of the quote currency."""
-        i = self.instruments[instrument]
-        product = price * quantity * i.multiplier
-        return -(-product // i.divisor) if i.rounds_up else product // i.divisor
-
-    def cover(self, order, price=None):
-        """The currency that an order reserves, and how much of it."""
-        i, price = self.instruments[order.instrument], price or order.price
-        if order.side == Side.SELL:
-            return i.base, order.leaves * i.lot_units
-        if i.rounds_up:
-            amount = order.leaves * -(-price * i.multiplier // i.divisor)
-        else:
-            amount = price * order.leaves * i.multiplier // i.divisor
-        return i.quote, amount + fee_of(amount, max(order.maker, order.taker, 0))
-
-    def reserved(self, account, currency):
-        covers = [self.cover(o) for o in self.orders if o.account == account]
-        return sum(amount for c, amount in covers if c == currency)
+    def offers(self, order, level):
+        """What the orders of a level offer to an order, and whether nothing behind them counts."""
+        live = [o for o in level if not self.is_over(o)]
+        own = [o for o in live if self.prevents(order, o)]
+        if own and order.prevention != Prevention.CANCEL_OLDEST:
+            ahead = live[: live.index(own[0])]
+            return sum(o.offered for o in ahead), True
+        return sum(o.leaves for o in live if o not in own), False
 
     # ---- matching
 
-    def stand_or_match(self, event, order, **columns):
-        """Enter an order that nothing refuses any more."""
-        self.places += 1
-        order.place = self.places
-        order.timed = order.tif == Tif.GTD
-        if order.tif in RESTS and not self.in_reach(order):
-            self.orders.append(order)
-            self.report(event, order, flags=RESTING, **columns)
-            return
-        self.report(event, order, public=event is m.Replaced, **columns)
-        reason = self.refuse_to_fill(order) or self.match(order)
-        if order.leaves and (reason or order.tif not in RESTS):
-            self.cancel(order, reason or CancelReason.IMMEDIATE_OR_CANCEL)
-        elif order.leaves:
-            self.orders.append(order)
-            self.report(m.Rested, order, private=False, flags=RESTING, quantity=order.leaves)
-
-    def refuse_to_fill(self, order):
-        """Why a FOK order does not trade at all."""
-        if order.tif != Tif.FOK:
-            return None
-        reach, needed = self.in_reach(order), order.leaves
-        for price in dict.fromkeys(o.price for o in reach):
-            if needed > 0:
-                worst = price
-                needed -= sum(o.leaves for o in reach if o.price == price and not self.is_over(o))
-        if needed > 0:
-            return CancelReason.FILL_OR_KILL
-        if sum(o.price == worst or o in reach[: [x.price for x in reach].index(worst)] for o in reach) > MATCHES_MAX:
-            return CancelReason.FILL_OR_KILL
-        if order.is_market and order.side == Side.BUY:
-            currency, amount = self.cover(order, worst)
-            passed = worst * order.leaves * self.instruments[order.instrument].multiplier > SUM_MAX
-            if passed or amount > self.free(order.account, currency):
-                return CancelReason.INSUFFICIENT_FUNDS
-        return None
-
     def match(self, order):
         """Trade with what is in reach; why the rest is canceled at once, if so."""
-        for met, resting in enumerate(self.in_reach(order)):
-            if order.leaves == 0:
-                break
+        met = 0
+        while order.leaves and (reach := self.in_reach(order)):
             if met == MATCHES_MAX:
                 return CancelReason.MATCH_LIMIT
+            met, self.steps = met + 1, self.steps + 1
+            resting = reach[0]
             if self.is_over(resting):
                 self.expire(resting)
-                continue
-            wanted = min(order.leaves, resting.leaves)
-            quantity = wanted
-            if order.is_market and order.side == Side.BUY:
-                quantity = self.affordable(order, resting.price, wanted)
-            if quantity:
-                self.trade(order, resting, quantity)
-            if quantity < wanted:
-                return CancelReason.INSUFFICIENT_FUNDS
+            elif self.prevents(order, resting):
+                self.prevent(order, resting)
+                if order.prevention in (Prevention.CANCEL_NEWEST, Prevention.CANCEL_BOTH):
+                    return CancelReason.SELF_TRADE
+            elif reason := self.take(order, resting):
+                return reason
         return None
 
-    def affordable(self, order, price, wanted):
-        """The largest quantity that a market buy can pay, found by halving."""
-        free, low, high = self.free(order.account, self.instruments[order.instrument].quote), 0, wanted
+    def take(self, order, resting):
+        """One match, as large as it can be; why there is no other, if so."""
+        wanted = resting.offered if order.spends else min(order.leaves, resting.offered)
+        quantity = wanted
+        if order.pays or order.spends:
+            i = self.instruments[order.instrument]
+            funds = order.leaves if order.spends else self.free(order.account, i.quote)
+            quantity = self.affordable(order, resting.price, wanted, funds)
+        if quantity:
+            self.trade(order, resting, quantity)
+        if quantity == wanted:
+            return None
+        return CancelReason.BUDGET_SPENT if order.spends else CancelReason.INSUFFICIENT_FUNDS
+
+    def prevent(self, order, resting):
+        """What self-trade prevention does when an order meets one of its owner."""
+        if order.prevention in (Prevention.CANCEL_OLDEST, Prevention.CANCEL_BOTH):
+            self.cancel(resting, CancelReason.SELF_TRADE)
+        elif order.prevention == Prevention.DECREMENT:
+            quantity = min(order.leaves, resting.leaves)
+            self.cut(resting, quantity, CancelReason.SELF_TRADE)
+            self.cut(order, quantity, CancelReason.SELF_TRADE)
+
+    def price_of(self, order, price, quantity):
+        """What a quantity costs a buy, its own rebate not counted."""
+        amount = self.amount(order.instrument, price, quantity)
+        return amount + max(fee_of(amount, order.taker), 0)
+
+    def affordable(self, order, price, wanted, funds):
+        """The largest quantity that a buy can pay, found by halving."""
+        low, high = 0, wanted
         while low < high:
             middle = (low + high + 1) // 2
-            amount = self.amount(order.instrument, price, middle)
-            if amount + max(fee_of(amount, order.taker), 0) <= free and amount <= SUM_MAX:
+            fits = self.amount(order.instrument, price, middle) <= SUM_MAX
+            if fits and self.price_of(order, price, middle) <= funds:
                 low = middle
             else:
                 high = middle - 1
         return low
 
     def trade(self, order, resting, quantity):
+        self.touch(order)
         self.match_numbers += 1
-        for one, flags in ((resting, 0), (order, REMOVED)):
-            one.leaves -= quantity
-            one.executed += quantity
-            terms = {"price": resting.price, "quantity": quantity, "match_number": self.match_numbers}
-            self.report(m.Executed, one, public=one is resting, flags=flags, **terms)
-        if resting.leaves == 0:
-            self.orders.remove(resting)
+        terms = {"price": resting.price, "quantity": quantity, "match_number": self.match_numbers}
+        resting.leaves -= quantity
+        resting.shown -= quantity * (resting.display > 0)
+        self.report(m.Executed, resting, public=not resting.veiled, **terms)
+        if resting.veiled:
+            told = {"order_number": resting.number * (not resting.hidden), "leaves": resting.shown}
+            terms_of_all = terms | told | {"flags": resting.side, "instrument": resting.instrument}
+            self.tell(m.Traded, feed=resting.instrument, **terms_of_all)
+        order.leaves -= self.price_of(order, resting.price, quantity) if order.spends else quantity
+        self.report(m.Executed, order, public=False, flags=REMOVED, **terms)
+        order.executed, resting.executed = order.executed + quantity, resting.executed + quantity
         self.settle(order, resting, quantity)
+        self.note_price(order.instrument, resting.price)
+        if resting.leaves == 0:
+            self.orders = [o for o in self.orders if o is not resting]
+        elif resting.display and not resting.shown:
+            self.place(resting)
+            self.tell_rested(resting)
+        self.count_match(order, resting, quantity)
+
+    def note_price(self, instrument, price):
+        low, high = self.span.get(instrument, (price, price))
+        self.last[instrument], self.span[instrument] = price, (min(low, price), max(high, price))
 
     def settle(self, order, resting, quantity):
         i = self.instruments[order.instrument]
@@ -214,7 +214,37 @@ class Market(Venue):
             seller_drop_copy=self.drop_copy(seller.account),
         )  # fmt: skip
 
+    # ---- positions
+
+    def count_match(self, order, resting, quantity):
+        """Trades and positions of both sides, and what the new positions do to reduce-only orders."""
+        exposed = self.rules_of(order.instrument).flags & EXPOSURES
+        for one in (resting, order):
+            self.count_traded(one)
+            for owner in self.owners(one.account, one.session) * bool(exposed):
+                key = (owner, one.instrument)
+                self.positions[key] = self.positions.get(key, 0) + quantity * one.sign
+        coming = [order] * (order.leaves > 0)
+        for one in (resting, order) * bool(exposed):
+            fit = [o for o in [*self.live(one.instrument), *coming] if o.account == one.account and o.reduces]
+            for reducing in sorted(fit, key=lambda o: o.number):
+                if reducing.leaves > self.allowed(reducing):
+                    self.cut(reducing, reducing.leaves - self.allowed(reducing), CancelReason.REDUCE_ONLY)
+
     # ---- the end of orders
+
+    def cut(self, order, quantity, reason):
+        """Take a quantity off an order, which keeps its place; where nothing is left it is canceled."""
+        if quantity >= order.leaves:
+            self.cancel(order, reason)
+            order.leaves = 0
+            return
+        stood, shown = self.stands(order), order.shown
+        order.leaves -= quantity
+        order.shown = min(order.shown, order.leaves)
+        self.report(m.Reduced, order, public=stood and not order.veiled, quantity=quantity)
+        if stood and order.shown != shown:
+            self.show(order, order.shown)
 
     def cancel(self, order, reason):
         self.end(m.Canceled, order, reason=reason)
@@ -224,6 +254,9 @@ class Market(Venue):
 
     def end(self, event, order, **columns):
         """Take it out, and tell the market if it stood there."""
-        stood = any(o is order for o in self.orders)
+        stood = self.stands(order)
+        self.touch(order)
         self.orders = [o for o in self.orders if o is not order]
-        self.report(event, order, public=stood, quantity=order.leaves, leaves=0, **columns)
+        self.report(event, order, public=stood and not order.veiled, quantity=order.leaves, leaves=0, **columns)
+        if stood and order.display:
+            self.show(order, 0)

@@ -10,7 +10,20 @@ from types import SimpleNamespace
 
 from core import limits
 from core import messages as m
-from core.kinds import REENTER, Role, TradingState
+from core.kinds import (
+    ENTER_FLAGS,
+    PEG_MASK,
+    PEG_SHIFT,
+    POST_ONLY,
+    PREVENTION_MASK,
+    PREVENTION_SHIFT,
+    REENTER,
+    SLIDE,
+    Peg,
+    Prevention,
+    Role,
+    TradingState,
+)
 from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
 from core.limits import PRICE_MAX, QUANTITY_MAX, SUM_MAX
@@ -18,7 +31,7 @@ from core.reasons import RejectReason as R
 from core.rows import layout, to_row, unpack_halves
 
 TRADER_COMMANDS = (m.EnterOrder, m.ReplaceOrder, m.ReduceOrder, m.CancelOrder, m.MassCancel)
-WITH_FLAGS = (m.DefineInstrument, m.EnterOrder, m.ReplaceOrder, m.MassCancel)
+WITH_FLAGS = (m.DefineInstrument, m.SetRules, m.EnterOrder, m.ReplaceOrder, m.MassCancel)
 
 
 @dataclass
@@ -66,13 +79,16 @@ class Venue:
 
     # ---- telling
 
-    def tell(self, event, to=0, copy=0, feed=0, **columns):
-        """Write an event for a session, the firm of an account and the market of an instrument (0: none)."""
+    def tell(self, event, to=0, copy=0, feed=0, firm_copy=0, **columns):
+        """Write an event for a session, the firm of an account, a firm, and the market of an instrument (0: none)."""
         if to:
             self.sessions[to].outbound += 1
             columns["outbound"] = self.sessions[to].outbound
         if copy:
             columns["drop_copy"] = self.drop_copy(copy)
+        if firm_copy:
+            self.drop_copies[firm_copy] += 1
+            columns["drop_copy"] = self.drop_copies[firm_copy]
         if feed:
             self.market_data[feed] += 1
             columns["market_data"] = self.market_data[feed]
@@ -104,6 +120,7 @@ class Venue:
         c = self.begin(row)
         if not self.answered(c):
             self.consume(c, self.execute)
+            self.end_row()
         return self.events
 
     def apply_quarantined(self, row, quarantine):
@@ -183,8 +200,13 @@ class Venue:
     @staticmethod
     def has_bad_flags(c):
         if c.of is m.EnterOrder:
-            return c.flags >> 10 != 0 or c.flags >> 1 & 15 not in list(Type) or c.flags >> 5 & 15 not in list(Tif)
-        allowed = {m.ReplaceOrder: REENTER, m.MassCancel: 2, m.DefineInstrument: 2**24 - 1}.get(c.of, 0)
+            if c.flags & ~ENTER_FLAGS or c.flags >> 1 & 15 not in list(Type) or c.flags >> 5 & 15 not in list(Tif):
+                return True
+            if c.flags & POST_ONLY and c.flags & SLIDE:
+                return True
+            prevention = c.flags >> PREVENTION_SHIFT & PREVENTION_MASK
+            return prevention not in list(Prevention) or c.flags >> PEG_SHIFT & PEG_MASK not in list(Peg)
+        allowed = {m.ReplaceOrder: REENTER, m.MassCancel: 2, m.SetRules: 3, m.DefineInstrument: 2**24 - 1}.get(c.of, 0)
         return not 0 <= c.flags <= allowed
 
     def refuse_by_state(self, c, cancels):

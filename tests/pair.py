@@ -49,7 +49,7 @@ class Pair:
             held = sum(amount for (_, c), amount in model.balances.items() if c == currency)
             came = model.deposited[currency] - model.withdrawn[currency]
             assert held + model.fees[currency] == came
-        assert bool(self.machine.engine.due() == 0) == bool(model.operations)
+        assert bool(self.machine.engine.due() == 0) == model.is_due()
         self.check_sessions()
 
     def check_sessions(self):

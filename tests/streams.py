@@ -4,21 +4,16 @@ import random
 import struct
 
 from core import messages as m
-from core.kinds import COLUMNS, POST_ONLY, REENTER, Role, Rounding, TradingState
-from core.kinds import OrderType as Type
-from core.kinds import TimeInForce as Tif
+from core.kinds import COLUMNS, EXPOSURES, MARKET_RESTS, AccountStanding, KillAct, Limit, Role, Rounding, TradingState
 from core.rows import pack_halves, to_row
+from tests.model_limits import BOUNDS
 from tests.model_venue import read
+from tests.stream_orders import EXTREMES, FAR, Orders, flags
+
+__all__ = ["FAR", "SETUP", "START", "Stream", "flags"]
 
 ROW = struct.Struct(f"<{COLUMNS}q")
-FAR = 2_500
-"""An account number so high that a mass operation over all accounts needs three rows."""
-
 START = 1_700_000_000_000_000_000
-EXTREMES = [
-    -(2**63), -(2**62), -1, 0, 1, 2, 3, 255, 65_536, 2**20, 2**31, 2**32, 2**40 - 1, 2**40, 2**62 - 1, 2**62, 2**63 - 1,
-]  # fmt: skip
-
 SETUP = [
     m.DefineCurrency(currency=1, symbol="USD", decimals=2),
     m.DefineCurrency(currency=2, symbol="BTC", decimals=8),
@@ -43,22 +38,21 @@ SETUP = [
     m.GrantSession(grantee=3, role=Role.OPERATOR),
     m.GrantSession(grantee=5, role=Role.DROP_COPY, firm=7),
     m.GrantSession(grantee=6, role=Role.MARKET_DATA),
+    m.SetRules(
+        flags=EXPOSURES | MARKET_RESTS, instrument=1, protection=4, collar=90_000, notional_min=96, notional_max=30_000,
+    ),
+    m.SetRules(flags=EXPOSURES, instrument=3),
 ]  # fmt: skip
 
 WEIGHTS = {
     m.EnterOrder: 500, m.ReplaceOrder: 120, m.ReduceOrder: 40, m.CancelOrder: 60, m.MassCancel: 10, m.AdvanceTime: 40,
     m.Deposit: 40, m.Withdraw: 12, m.SetTradingState: 10, m.EndOfDay: 6, m.DefineCurrency: 5, m.DefineInstrument: 8,
     m.OpenAccount: 5, m.GrantSession: 10, m.Upgrade: 4, m.Quarantine: 4, m.SetCredential: 6, m.Promote: 5,
-    m.AcceptClock: 4,
+    m.AcceptClock: 4, m.SetAccount: 16, m.SetLimit: 36, m.SetRules: 8, m.Kill: 5,
 }  # fmt: skip
 
 
-def flags(side, order_type=Type.LIMIT, tif=Tif.GTC, post_only=False):
-    """Column 5 of EnterOrder."""
-    return side | order_type << 1 | tif << 5 | POST_ONLY * post_only
-
-
-class Stream:
+class Stream(Orders):
     """Rows one after the other; looks at the model's state only to choose what is likely to be interesting."""
 
     def __init__(self, seed, model):
@@ -104,16 +98,19 @@ class Stream:
         elif chance < 0.06:
             columns[4] += self.rng.choice((-5_000, -3, -2, -1, 1, 2, 5_000))
         elif chance < 0.065:
-            columns[0] = self.rng.choice((0, -1, 12, 16, 20, 37, 255, 256, 300, 520, 2**62))
+            columns[0] = self.rng.choice((0, -1, 12, 16, 21, 22, 37, 255, 256, 300, 520, 2**62))
         row = ROW.pack(*columns)
         if columns[3] and columns[4] > 0:
             self.sent.append(row)
         return self.stamp(row)
 
     def command(self):
+        closed = [self.Kill] * bool(self.model.killed) + [self.SetAccount] * bool(self.barred())
+        closed += [self.SetTradingState] * bool(self.halted())
+        if closed and self.rng.random() < 0.06:
+            return self.rng.choice(closed)()
         of = self.rng.choices(self.kinds, self.weights)[0]
-        name = of.__name__
-        return getattr(self, name)()
+        return getattr(self, of.__name__)()
 
     def sender(self, account):
         """A session for the account: mostly one that may."""
@@ -129,97 +126,6 @@ class Stream:
 
     def account(self):
         return self.rng.choices((1, 2, 3, FAR, 5), (30, 20, 30, 20, 1))[0]
-
-    def price(self, instrument):
-        if self.rng.random() < 0.02:
-            return self.rng.choice((*EXTREMES, 2**40 - 1, 2**40 - 1))
-        if instrument == 3:
-            return self.rng.randint(1, 9) * 2 ** self.rng.choice((0, 0, 20))
-        return self.rng.randint(95, 105)
-
-    def quantity(self):
-        if self.rng.random() < 0.03:
-            return self.rng.choice((*EXTREMES, 2**40 - 1, 2**40 - 1))
-        return self.rng.choice((1, 2, 3, 5, 7, 10, 20, 20, 50, 120))
-
-    def client_order_id(self):
-        self.ids += 1
-        live = [order.client_order_id for order in self.model.orders[-5:]]
-        return self.ids if self.rng.random() < 0.97 else self.rng.choice((-self.ids, 1, *live))
-
-    def EnterOrder(self):  # noqa: N802
-        rng, account = self.rng, self.account()
-        instrument = rng.choices((1, 2, 3, 4), (50, 30, 20, 1))[0]
-        order_type = rng.choices((Type.LIMIT, Type.MARKET), (84, 16))[0]
-        tif = rng.choices(list(Tif), (20, 30, 10, 10, 30))[0]
-        if order_type == Type.MARKET and rng.random() < 0.95:
-            tif = rng.choice((Tif.IOC, Tif.FOK))
-        ahead = rng.choice((0, 100, 300, 1_000, 5_000))
-        expires = self.time + ahead if (tif == Tif.GTD) != (rng.random() < 0.02) else 0
-        huge = order_type == Type.LIMIT and rng.random() < 0.01
-        return m.EnterOrder(
-            session=self.sender(account),
-            flags=flags(rng.randrange(2), order_type, tif, rng.random() < 0.08),
-            instrument=instrument,
-            account=account,
-            client_order_id=self.client_order_id(),
-            price=2**39
-            if huge
-            else (self.price(instrument) if (order_type == Type.LIMIT) != (rng.random() < 0.01) else 0),
-            quantity=2**39 if huge else self.quantity(),
-            expires=expires,
-        )
-
-    def live(self):
-        """Some live order, or something like one."""
-        orders = self.model.orders
-        order = self.rng.choice(orders) if orders else None
-        if order is None or self.rng.random() < 0.04:
-            return self.rng.randint(1, 3), self.account(), self.client_order_id(), order
-        return order.instrument, order.account, order.client_order_id, order
-
-    def ReplaceOrder(self):  # noqa: N802
-        rng = self.rng
-        instrument, account, original, order = self.live()
-        quantity = self.quantity()
-        price = self.price(instrument)
-        if order and rng.random() < 0.6:
-            quantity = max(0, order.executed + order.leaves + rng.randint(-3, 3))
-        if order and rng.random() < 0.5:
-            price = order.price
-        gtd = order is not None and order.tif == Tif.GTD
-        return m.ReplaceOrder(
-            session=self.sender(account),
-            flags=REENTER if rng.random() < 0.15 else 0,
-            instrument=instrument,
-            account=account,
-            client_order_id=original if rng.random() < 0.6 else self.client_order_id(),
-            price=price,
-            quantity=quantity,
-            expires=rng.choice((0, self.time + 500, self.time)) if gtd != (rng.random() < 0.02) else 0,
-            original_client_order_id=original,
-        )
-
-    def ReduceOrder(self):  # noqa: N802
-        instrument, account, client_order_id, _ = self.live()
-        names = {"instrument": instrument, "account": account, "client_order_id": client_order_id}
-        return m.ReduceOrder(session=self.sender(account), quantity=self.quantity(), **names)
-
-    def CancelOrder(self):  # noqa: N802
-        instrument, account, client_order_id, _ = self.live()
-        names = {"instrument": instrument, "account": account, "client_order_id": client_order_id}
-        return m.CancelOrder(session=self.sender(account), **names)
-
-    def MassCancel(self):  # noqa: N802
-        account = self.rng.choice((0, 1, 2, 3, FAR))
-        instrument = self.rng.choice((0, 0, 1, 2, 3, 4))
-        return m.MassCancel(
-            session=self.sender(account),
-            flags=self.rng.choice((0, 0, 1, 2)),
-            instrument=instrument,
-            account=account,
-            reason=self.reason(),
-        )
 
     def AdvanceTime(self):  # noqa: N802
         return m.AdvanceTime(session=self.venue())
@@ -240,11 +146,14 @@ class Stream:
     def Withdraw(self):  # noqa: N802
         return m.Withdraw(**self.transfer())
 
-    def SetTradingState(self):  # noqa: N802
-        rng = self.rng
+    def halted(self):
+        """What is not open."""
         halted = [("instrument", i) for i, s in self.model.instrument_states.items() if s > 1]
         halted += [("account", a) for a, s in self.model.account_states.items() if s > 1]
-        halted += [("instrument", 0)] * (self.model.venue_state > 1)
+        return halted + [("instrument", 0)] * (self.model.venue_state > 1)
+
+    def SetTradingState(self):  # noqa: N802
+        rng, halted = self.rng, self.halted()
         if halted and rng.random() < 0.8:
             return m.SetTradingState(session=self.venue(), state=TradingState.OPEN, **dict([rng.choice(halted)]))
         place = rng.choice(
@@ -319,3 +228,88 @@ class Stream:
     def AcceptClock(self):  # noqa: N802
         clock = self.rng.choice((self.time, self.time - 10**12, *EXTREMES))
         return m.AcceptClock(session=self.venue(), clock=clock, reason=self.reason())
+
+    # ---- who may enter what
+
+    def barred(self):
+        """The accounts that may not enter everything."""
+        return [a for a, s in self.model.standings.items() if s.state != AccountStanding.ACTIVE]
+
+    def SetAccount(self):  # noqa: N802
+        rng, barred = self.rng, self.barred()
+        account = rng.choice([self.account(), *(o.account for o in self.model.orders if o.waits)])
+        back = barred and rng.random() < 0.75
+        return m.SetAccount(
+            session=self.venue(),
+            account=rng.choice(barred) if back else account,
+            state=AccountStanding.ACTIVE if back else rng.choices((0, 1, 2, 3, 4), (1, 50, 30, 30, 1))[0],
+            group=rng.choices((0, 1, 2, 2**20 - 1, 2**20), (40, 30, 20, 4, 1))[0],
+            prevention=rng.choices((0, 1, 2, 3, 4, 5, 6), (50, 8, 12, 8, 12, 9, 1))[0],
+            reason=self.reason(),
+        )
+
+    def Kill(self):  # noqa: N802
+        rng, killed = self.rng, sorted(self.model.killed)
+        if killed and rng.random() < 0.8:
+            (kind, number), act = rng.choice(killed), KillAct.REVIVE
+            names = {} if kind == "venue" else {"named" if kind == "session" else kind: number}
+        else:
+            act = rng.choices((KillAct.KILL, KillAct.REVIVE, 3), (80, 18, 2))[0]
+            name, number = rng.choice(
+                (("account", self.account()), ("named", rng.randint(1, 4)), ("firm", 7), ("firm", 8))
+            )
+            names = {name: number} if rng.random() < 0.9 else rng.choice(({}, {"firm": 55}, {"named": 77}))
+            if rng.random() < 0.03:
+                names |= {"account": 1, "firm": 8}
+        return m.Kill(session=self.venue(), act=act, reason=self.reason(), **names)
+
+    def SetLimit(self):  # noqa: N802
+        """Wide ones for good, and narrow ones for a short time or until a wide one follows."""
+        rng, known = self.rng, sorted(self.model.bounds)
+        if known and rng.random() < 0.65:
+            (kind, number), limit, instrument = rng.choice(known)
+        else:
+            kind = rng.choice(("account", "session", "firm"))
+            number = {"account": self.account(), "session": rng.randint(1, 4), "firm": rng.choice((7, 8, 9))}[kind]
+            limit = rng.choice((*Limit, Limit.OPEN_ORDERS, Limit.OPEN_NOTIONAL, Limit.POSITION, Limit.CANCEL_RATE))
+            placed = limit in (Limit.ORDER_NOTIONAL, Limit.OPEN_NOTIONAL, Limit.POSITION)
+            instrument = rng.choice((1, 1, 3)) if placed else rng.choice((0, 1)) * (limit == Limit.ORDER_QUANTITY)
+        most, low, high = BOUNDS[limit]
+        columns = {"session": self.venue(), "limit": limit, "instrument": instrument, "value": most, "second": high}
+        columns["named" if kind == "session" else kind] = number
+        if rng.random() < (0.7 if ((kind, number), limit, instrument) in known else 0.06):
+            second = rng.choice((low, low + 1, low + 2, min(low + 20, high))) if high else 0
+            columns |= {"value": rng.choice(self.narrow(limit)), "second": second}
+            if rng.random() < 0.9:
+                columns["until"] = self.time + rng.choice((300, 1_000, 3_000))
+        if rng.random() < 0.04:
+            name = rng.choice(("instrument", "value", "second", "until", "limit", "named", "firm"))
+            columns[name] = rng.choice((*EXTREMES, self.time + 500))
+        return m.SetLimit(reason=self.reason(), **columns)
+
+    @staticmethod
+    def narrow(limit):
+        """Values that refuse some of what comes."""
+        return {
+            Limit.ORDER_QUANTITY: (5, 10, 20, 50),
+            Limit.ORDER_NOTIONAL: (500, 2_000, 10**6),
+            Limit.OPEN_ORDERS: (1, 2, 5),
+            Limit.OPEN_NOTIONAL: (2_000, 8_000, 10**6),
+            Limit.POSITION: (5, 20, 60, 200),
+            Limit.ORDER_TO_TRADE: (1, 2, 5),
+        }.get(limit, (1_000, 999_999, 1_000_000))
+
+    def SetRules(self):  # noqa: N802
+        rng = self.rng
+        instrument = rng.choices((1, 2, 3, 4), (60, 3, 12, 2))[0]
+        names = {1: ("protection", "collar", "quantity_min", "notional_min", "notional_max"), 3: ("protection",)}
+        values = {
+            "protection": (1, 2, 4, 8, 2**40 - 1), "collar": (60_000, 90_000, 1_000_000), "quantity_min": (1, 1, 2),
+            "notional_min": (1, 96, 150), "notional_max": (8_000, 30_000, 2**62 - 1),
+        }  # fmt: skip
+        columns = {name: rng.choice(values[name]) for name in names.get(instrument, ())}
+        if rng.random() < 0.1:
+            columns[rng.choice(names[1])] = rng.choice(EXTREMES)
+        rests = MARKET_RESTS if rng.random() < 0.7 and columns.get("protection") else 0
+        bits = EXPOSURES * (rng.random() < 0.97) | rests
+        return m.SetRules(session=self.venue(), flags=bits, instrument=instrument, reason=self.reason(), **columns)
