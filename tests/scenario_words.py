@@ -71,7 +71,9 @@ def name_of(table, number):
     return table.get(number, str(number))
 
 
-OF_ORDERS = m.Accepted | m.Executed | m.Replaced | m.Reduced | m.Canceled | m.Expired | m.Rested | m.Triggered | m.Restated
+OF_ORDERS = (
+    m.Accepted | m.Executed | m.Replaced | m.Reduced | m.Canceled | m.Expired | m.Rested | m.Triggered | m.Restated
+)
 
 
 def words_of(event):

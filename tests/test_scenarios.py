@@ -23,7 +23,6 @@ UNREACHED = {
     "LEVELS_FULL": "needs 65,536 price levels: tests/core/test_bounds.py",
     "MATCH_LIMIT": "needs 65,536 resting orders: tests/core/test_bounds.py",
     "NO_ROOM": "needs 65,536 price levels: tests/core/test_bounds.py",
-    "TOO_MANY_PENDING": "needs 1,024 pending mass operations: tests/core/test_bounds.py",
 }
 """What no scenario shows, and why."""
 
