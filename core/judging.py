@@ -158,10 +158,10 @@ class Judging(Limiting):
         protection: i64 = rules.protection if rules is not None else 0
         if protection == 0:
             return 0
-        if order.side == Side.SELL:
-            return best.price - protection if best.price > protection else 1
-        highest = order.instrument.price_max
-        return best.price + protection if best.price + protection < highest else highest
+        price = best.price + (protection if order.side == Side.BUY else -protection)
+        if price < 1:
+            return 1
+        return price if price < order.instrument.price_max else order.instrument.price_max
 
     def refuse_circumstances(self, order: Order, terms: Terms, is_new: bool) -> i64:
         """Why the position, followers or pending triggers of account and instrument do not allow it, or 0."""

@@ -86,7 +86,9 @@ class Limiting(Placing):
             kind += 1
         return 0
 
-    def _passes(self, holder: Holder, kind: i64, order: Order, terms: Terms, quantity: i64, leaving: Order | None) -> bool:
+    def _passes(
+        self, holder: Holder, kind: i64, order: Order, terms: Terms, quantity: i64, leaving: Order | None
+    ) -> bool:
         """Whether the order passes a limit of this kind that the holder has, of its instrument or of any."""
         if not holder.limits:
             return False
@@ -96,7 +98,9 @@ class Limiting(Placing):
         limit = holder.limit(kind, 0)
         return limit is not None and self._passes_one(holder, limit, order, terms, quantity, leaving)
 
-    def _passes_one(self, holder: Holder, limit: Limit, order: Order, terms: Terms, quantity: i64, leaving: Order | None) -> bool:
+    def _passes_one(
+        self, holder: Holder, limit: Limit, order: Order, terms: Terms, quantity: i64, leaving: Order | None
+    ) -> bool:
         value = limit.value_at(self.now)
         lots: i64 = 0 if type_of(order) == OrderType.SPEND_AT_MOST else order.leaves
         if limit.kind == Kind.ORDER_QUANTITY:

@@ -218,7 +218,9 @@ class Special(Following):
             return reason if reason != 0 and reason < RejectReason.SUM_AT_BOUND else RejectReason.SUM_AT_BOUND
         return self._refuse_arrival(draft, terms, quantity, order)
 
-    def _refuse_new_numbers(self, order: Order, draft: Order, terms: Terms, quantity: i64, given: i64, kept: bool) -> i64:
+    def _refuse_new_numbers(
+        self, order: Order, draft: Order, terms: Terms, quantity: i64, given: i64, kept: bool
+    ) -> i64:
         """Price, quantity and notional; an order that has arrived without a price of its own is judged as a limit order."""
         order_type = type_of(order)
         flags = draft.flags

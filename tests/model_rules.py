@@ -60,18 +60,17 @@ class Rules(Market):
         if instrument not in self.last:
             return None
         waiting = [o for o in self.live(instrument) if o.waits]
-        low, high = self.span[instrument]
-        crossed = [o for o in waiting if o.crossed or (o.type != Type.TRAILING_STOP and low <= o.trigger <= high)]
-        crossed += [
-            o
-            for o in waiting
-            if o not in crossed
-            and o.type != Type.TRAILING_STOP
-            and (o.trigger <= high if o.rises else o.trigger >= low)
-        ]
+        crossed = [o for o in waiting if self.is_crossed(o)]
         if rising := [o for o in crossed if o.rises]:
             return min(rising, key=lambda o: (o.trigger, o.place))
         return min(crossed, key=lambda o: (-o.trigger, o.place), default=None)
+
+    def is_crossed(self, order):
+        """Whether its trigger price has been reached: of a trailing stop, after it followed the last price."""
+        low, high = self.span[order.instrument]
+        if order.type == Type.TRAILING_STOP:
+            return order.crossed
+        return order.trigger <= high if order.rises else order.trigger >= low
 
     def trail_all(self, instrument):
         """Trailing stops follow the last price; those that it has reached wait for their turn."""
