@@ -116,7 +116,7 @@ class Seeker:
         settled = self.places.settled()
         with collector_off():
             for batch in applied(self.journal, machine, to):
-                self._trades.feed(batch)
+                self._trades.feed(batch, sum(map(bool, machine.engine.instruments)))
                 if self._every and machine.engine.sequence >= self._kept + self._every:
                     self._keep(machine, batch, settled)
                 if self._watch is not None:
