@@ -211,7 +211,8 @@ class Plain:
                 self.orders[event.order_number] = key
             for name in {"order_number", "timer_order"} & {*columns}:
                 columns[name] = self.orders.get(columns[name], columns[name])
-            told.append({name: value for name, value in columns.items() if name not in NUMBERS})
+            # Of a number that shifts it counts whether there is one: a firm that is told in one world alone is a difference.
+            told.append({name: bool(value) if name in NUMBERS else value for name, value in columns.items()})
         return told
 
 

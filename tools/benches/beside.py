@@ -4,6 +4,7 @@ The reader takes every batch of the events' log as it comes, and writes nothing:
 disk with the writer, which is another question. Rounds with and without it alternate, each on a new journal; the journal's file is held against the commands in it.
 """
 
+import os
 import statistics
 import subprocess
 import sys
@@ -51,15 +52,16 @@ def measure(scratch: Path, commands: int | None = None, *, quick: bool = False) 
     for number in range(2 if quick else ROUNDS):
         alone.append(_write(scratch / f"alone-{number}", flow, read=False))
         beside.append(_write(scratch / f"beside-{number}", flow, read=True))
+    kept = [b.commits_per_second / a.commits_per_second for a, b in zip(alone, beside, strict=True)]
     return {
         "build": build(),
         "commands": flow.commands,
         "batch": BATCH,
         "alone": _told(alone),
         "beside": _told(beside),
-        "rate_kept": statistics.median(
-            b.commits_per_second / a.commits_per_second for a, b in zip(alone, beside, strict=True)
-        ),
+        "rate_kept": statistics.median(kept),
+        "rate_kept_by_round": kept,
+        "load": os.getloadavg()[0],
         "file_growth": statistics.median(
             b.bytes_per_command / a.bytes_per_command for a, b in zip(alone, beside, strict=True)
         ),
@@ -124,4 +126,8 @@ def show(figures: dict[str, Any]) -> None:
         told = figures[name]
         table.add_row(name, f"{told['commits_per_second']:,.0f}", f"{told['bytes_per_command']:,.1f}")
     console.print(table)
-    console.print(f"rate kept: {figures['rate_kept']:.3f}; growth of the file: {figures['file_growth']:.3f}")
+    kept = figures["rate_kept_by_round"]
+    console.print(
+        f"rate kept: {figures['rate_kept']:.3f}, by round {min(kept):.3f} to {max(kept):.3f}; "
+        f"growth of the file: {figures['file_growth']:.3f}; load of the machine: {figures['load']:.1f}, {os.cpu_count()} cores"
+    )
