@@ -1,9 +1,11 @@
 """What answers about the past rest on: caches, segments, other semantics, damage, rows that the engine does not take."""
 
 import itertools
+import random
 import shutil
 import subprocess
 import sys
+from bisect import bisect_left
 
 import pytest
 
@@ -17,10 +19,11 @@ from journal.errors import CorruptBatch, NotAJournal, WrongSemantics
 from replicas.opening import create
 from tests.pair import seeds
 from tests.tools.conftest import FIRST, ROWS, flip
-from tests.tools.told_moments import Steps, Written, check_moment, files
+from tests.tools.told_moments import Steps, Written, check_moment, check_order, files
 from tools.benches.history import QUESTIONS, Size, measure, show
 from tools.failures import Failure, Misuse
 from tools.history import History
+from tools.past.places import Places
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +53,39 @@ def test_a_cache_brings_moments_near_and_touches_no_journal(written, tmp_path):
             # Batches have at most forty rows and a Quarantine row.
             assert [at for at in warm.rows[:1] if at > near + 41] == []
     assert files(path) == before
+
+
+@pytest.mark.parametrize("hint", ["true", "none", "wrong"])
+def test_where_an_order_ended_is_found_with_any_hint(hint, written, tmp_path, monkeypatch):
+    """What a snapshot says before it is checked decides where is looked first, and nothing else."""
+    if hint != "true":
+        wrong = random.Random(written.path.name)
+        monkeypatch.setattr(Places, "orders_by", lambda *_: 0 if hint == "none" else wrong.randrange(10**4))
+    with History(written.path, cache=tmp_path / "cache", every=40) as history:
+        history.fill()
+        truth = written.truths[history.last]
+        ended = {number: life for number, life in truth.lives.items() if life.fate != "live"}
+        for number in sorted(ended)[:: max(1, len(ended) // 25)]:
+            check_order(history.at(history.last), truth, number)
+
+
+def test_where_a_short_life_ended_takes_a_few_states(written, tmp_path, monkeypatch):
+    """Not as many as halving takes: each is read and checked whole."""
+    read, rows = [], Places.rows
+    with History(written.path, cache=tmp_path / "cache", every=20) as history:
+        history.fill()
+        places = history._seeker.places.between(0, history.last)
+        monkeypatch.setattr(Places, "rows", lambda self, place: read.append(place) or rows(self, place))
+        seen = []
+        for number, life in written.truths[history.last].lives.items():
+            begins = bisect_left(places, life.accepted)
+            if life.ended and begins < len(places) and life.ended[0] <= places[begins]:
+                read.clear()
+                assert history._seeker.end_of(number, history.last).ended.sequence == life.ended[0]
+                seen.append(len(read))
+    # The state that a segment begins with gives no hint: next to it, one or two more are read.
+    assert 2 in seen
+    assert max(seen) <= 4
 
 
 def test_a_cache_is_filled_while_questions_are_answered(written, tmp_path):

@@ -38,6 +38,7 @@ class Life:
     session: int
     instrument: int
     flags: int
+    accepted: int
     executed: int = 0
     fate: str = "live"
     ended: tuple = ()
@@ -134,7 +135,9 @@ class Written:
         if isinstance(event, m.Accepted):
             names = ("client_order_id", "price", "expires", "account", "session", "instrument")
             terms = {name: getattr(event, name) for name in names}
-            self.lives[event.order_number] = Life(event.order_number, flags=event.flags & 0x3FF, **terms)
+            self.lives[event.order_number] = Life(
+                event.order_number, flags=event.flags & 0x3FF, accepted=event.sequence, **terms
+            )
         if not isinstance(event, m.Executed | m.Replaced | m.Canceled | m.Expired):
             return
         life = self.lives[event.order_number]
