@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import groupby, islice
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from core.kinds import COLUMNS, DECIMALS_MASK, QUANTITY_DECIMALS_SHIFT, ROW_SIZE, SIDE_MASK, Side, StateKind
@@ -163,8 +164,10 @@ class VenueState:
     def orders_of_account(self, number: int) -> list[OrderRow]:
         """Its open orders by order number."""
         accounts = self.column(StateKind.ORDER, _ACCOUNT)
-        found = (self.orders(at, at + 1)[0] for at, account in enumerate(accounts) if account == number)
-        return sorted(found, key=lambda order: order.order_number)
+        first, _ = self._range(StateKind.ORDER)
+        places = (at for at, account in enumerate(accounts, start=first) if account == number)
+        found = (OrderRow._make(_ROW.unpack_from(self.rows, at * ROW_SIZE)) for at in places)
+        return sorted(found, key=attrgetter("order_number"))
 
     def sessions_of(self, account: int) -> tuple[int, ...]:
         """The sessions that were granted an account, by number; operators act for every account without a grant."""
