@@ -24,6 +24,7 @@ from tools.init import init
 from tools.life import order
 from tools.project import project
 from tools.replay import replay
+from tools.rules import rules
 from tools.serve import serve, standby
 from tools.snapshot import snapshot
 from tools.status import status
@@ -59,7 +60,7 @@ def lockstep(
 app.add_typer(imports, name="import")
 app.add_typer(admin, name="admin")
 for command in (
-    demo, bench, drill, init, serve, standby, status, trade, backup, restore, replay, whatif, at, index, book, order, explain, fills, verify, dump, snapshot, export, project, chart, diff, bisect,
+    demo, bench, drill, init, serve, standby, status, trade, backup, restore, replay, whatif, at, index, book, order, explain, fills, verify, dump, snapshot, export, project, chart, diff, bisect, rules,
 ):  # fmt: skip
     app.command()(command)
 
