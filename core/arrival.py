@@ -31,22 +31,27 @@ class Arrival(Judging):
         """Whether the other side, shown or hidden, trades with an order at this price."""
         return self.opposite(order).reaches(price) or self.opposite_hidden(order).reaches(price)
 
-    def get_price(self, order: Order, terms: Terms) -> i64:
-        """Give a draft the price that it gets where it arrives now; returns WOULD_TRADE if post-only has none, or 0."""
+    def get_price(self, order: Order, terms: Terms, is_new: bool) -> i64:
+        """Give a draft the price that it gets where it arrives now; returns WOULD_TRADE if post-only has none, or 0.
+
+        A pegged order that is replaced follows again, and never trades by it.
+        """
         order_type = type_of(order)
         if terms.waits == FOR_PRICE:
             return 0
         if order_type == OrderType.PEGGED:
-            order.price = self.pegged_price(order, terms)
+            order.price = self.pegged_price(order, terms) if is_new else self.passive_price(order, terms)
             terms.waits = PARKED if order.price == 0 else IN_BOOK
             return 0
-        if order.price == 0:
+        if order.price == 0 and order_type != OrderType.SPEND_AT_MOST:
             order.price = self.limit_on_arrival(order)
         if order.flags & (POST_ONLY | SLIDE) and self.meets(order, order.price):
             if order.flags & POST_ONLY:
                 return RejectReason.WOULD_TRADE
-            order.price = self._slid_price(order)
-            return 0 if order.price != 0 else RejectReason.WOULD_TRADE
+            slid = self._slid_price(order)
+            if slid == 0:
+                return RejectReason.WOULD_TRADE
+            order.price = slid
         return 0
 
     def _slid_price(self, order: Order) -> i64:
@@ -95,7 +100,13 @@ class Arrival(Judging):
         reason = self._refuse_to_trade(order)
         if reason == 0:
             reason = self.cross(order)
+        if reason == 0 and rests and order.leaves != 0 and self.lacks_room(order):
+            reason = CancelReason.NO_ROOM
         self.see_to_rest(order, reason, rests)
+
+    def lacks_room(self, order: Order) -> bool:
+        """Whether a pegged order cannot stand at its price: others have been judged before they were accepted."""
+        return type_of(order) == OrderType.PEGGED and self.refuse_room(order, None) != 0
 
     def _is_protected(self, order: Order) -> bool:
         rules = order.instrument.rules
@@ -137,6 +148,17 @@ class Arrival(Judging):
             return 0
         return self._bounded(order, terms, price + terms.offset)
 
+    def passive_price(self, order: Order, terms: Terms) -> i64:
+        """The price that a pegged order should have, at most one tick short of the other side; 0 to park it."""
+        price = self.pegged_price(order, terms)
+        if price == 0 or not self.meets(order, price):
+            return price
+        instrument = order.instrument
+        price = self.best_opposite(order) + (-1 if order.side == Side.BUY else 1)
+        if not 1 <= price <= instrument.price_max or order.leaves > instrument.notional_max // price:
+            return 0
+        return price
+
     def shown_side(self, order: Order) -> Ladder:
         """The shown ladder of the order's own side, whether it is hidden or not."""
         return order.instrument.bids if order.side == Side.BUY else order.instrument.asks
@@ -144,13 +166,14 @@ class Arrival(Judging):
     def _bounded(self, order: Order, terms: Terms, price: i64) -> i64:
         """A price within the limit of a pegged order and the prices of the instrument; 0 if the notional passes its bound."""
         instrument = order.instrument
-        if terms.limit != 0 and (price > terms.limit if order.side == Side.BUY else price < terms.limit):
-            price = terms.limit
+        highest = instrument.price_max
         if price < 1:
             price = 1
-        if price > instrument.price_max:
-            price = instrument.price_max
-        return price if order.leaves <= instrument.notional_max // price else 0
+        if price > highest:
+            price = highest
+        if terms.limit != 0 and (price > terms.limit if order.side == Side.BUY else price < terms.limit):
+            price = terms.limit
+        return price if price <= highest and order.leaves <= instrument.notional_max // price else 0
 
 
 def reference(ladder: Ladder) -> i64:

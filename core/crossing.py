@@ -13,7 +13,7 @@ from core.book import Ladder, Level, Order
 from core.codes import CancelReason, EventKind, OrderType, Prevention, Side
 from core.counting import closing
 from core.instrument import Instrument, charge
-from core.kinds import PREVENTION_MASK, PREVENTION_SHIFT, REMOVED
+from core.kinds import PREVENTION_MASK, PREVENTION_SHIFT, REDUCE_ONLY, REMOVED
 from core.ledger import Account
 from core.limits import MATCHES_MAX
 from core.matching import Matching, reserve
@@ -180,6 +180,8 @@ class Crossing(Matching):
         for number in sorted(exposure.reducing.keys()):
             order = exposure.reducing[number]
             allowed = closing(exposure, order.side)
+            if order.leaves == 0:
+                continue  # The incoming order itself, which has been filled and leaves next.
             if allowed == 0:
                 self.cancel(order, CancelReason.REDUCE_ONLY)
             elif order.leaves > allowed:
@@ -270,15 +272,26 @@ class Crossing(Matching):
     def _count_level(self, incoming: Order, level: Level, needed: i64) -> i64:
         """What is still needed behind this level; _BLOCKED where an order of the owner ends the count before."""
         ends = incoming.flags >> PREVENTION_SHIFT & PREVENTION_MASK != Prevention.CANCEL_OLDEST
+        blocked = ends and self._has_own(incoming, level)
         order = level.first
         while order is not None and needed > 0:
             if not self.is_over(order):
                 if not owns(incoming, order):
-                    needed -= order.leaves
+                    # Next displays go behind the order that ends the count; reduce-only orders may be cut by a match.
+                    offers = self.offered(order) if blocked else order.leaves
+                    needed -= 0 if order.flags & REDUCE_ONLY else offers
                 elif ends:
                     return _BLOCKED
             order = order.behind
         return needed
+
+    def _has_own(self, incoming: Order, level: Level) -> bool:
+        order = level.first
+        while order is not None:
+            if owns(incoming, order) and not self.is_over(order):
+                return True
+            order = order.behind
+        return False
 
 
 _BLOCKED: Final = -0x3FFFFFFFFFFFFFFF

@@ -109,6 +109,7 @@ class Engine(Control):
         else:
             first = session.first(inbound)
             self.unsequenced(EventKind.REPEATED, session.number, inbound, 0, first, session.count(inbound), 0, 0)
+            self.command = 0
 
     def _out_of_sequence(self, reason: i64, row: bytes, at: i64) -> None:
         kind = self.command
@@ -117,6 +118,7 @@ class Engine(Control):
         client = read_i64_le(row, at + C8) if names_order(kind) else 0
         session = read_i64_le(row, at + SESSION)
         self.unsequenced(EventKind.REJECTED, session, instrument, account, client, kind, self.inbound, reason)
+        self.command = 0
 
     def _run(self, kind: i64, row: bytes, at: i64) -> None:
         if kind == CommandKind.ENTER_ORDER:

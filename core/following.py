@@ -71,7 +71,10 @@ class Following(Arrival):
         return instrument.followers.falling.peekitem(0)[1]
 
     def trigger(self, order: Order, terms: Terms) -> None:
-        """An order that waited for a price arrives."""
+        """An order that waited for a price arrives, unless its time is over."""
+        if self.is_over(order):
+            self.expire(order)
+            return
         self.disarm(order, terms)
         terms.waits = IN_BOOK
         self.recount(order, terms)
@@ -112,20 +115,9 @@ class Following(Arrival):
             order = pegged[number]
             terms = order.terms
             assert terms is not None
-            price = self._passive_price(order, terms)
+            price = self.passive_price(order, terms)
             if price != order.price:
                 self._move_peg(order, terms, price)
-
-    def _passive_price(self, order: Order, terms: Terms) -> i64:
-        """The price that a pegged order should have, at most one tick short of the other side; 0 to park it."""
-        price = self.pegged_price(order, terms)
-        if price == 0 or not self.meets(order, price):
-            return price
-        instrument = order.instrument
-        price = self.best_opposite(order) + (-1 if order.side == Side.BUY else 1)
-        if not 1 <= price <= instrument.price_max or order.leaves > instrument.notional_max // price:
-            return 0
-        return price
 
     def _move_peg(self, order: Order, terms: Terms, price: i64) -> None:
         """Put a pegged order at the back of another price, or park it (0)."""
@@ -165,7 +157,7 @@ class Following(Arrival):
         """Whether an order stands without a match."""
         if order.price == 0 or terms.minimum != 0 or not rests_by(time_in_force_of(order)):
             return False
-        return not self.meets(order, order.price)
+        return not self.meets(order, order.price) and not self.lacks_room(order)
 
 
 def may_enter(account: Account, flags: i64) -> bool:

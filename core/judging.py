@@ -113,10 +113,13 @@ class Judging(Limiting):
         rules = order.instrument.rules
         return asked & REDUCE_ONLY != 0 and (rules is None or not rules.exposures)
 
-    def refuse_numbers(self, order: Order, terms: Terms, quantity: i64) -> i64:
-        """Why price, trigger price, offset, quantity or notional are out of range, or 0. `quantity` is the command's."""
+    def refuse_numbers(self, order: Order, terms: Terms, quantity: i64, kept: bool) -> i64:
+        """Why price, trigger price, offset, quantity or notional are out of range, or 0. `quantity` is the command's.
+
+        A trigger price that is `kept` has been judged before.
+        """
         instrument = order.instrument
-        if not has_valid_prices(order, terms):
+        if not has_valid_prices(order, terms, kept):
             return RejectReason.INVALID_PRICE
         if type_of(order) == OrderType.SPEND_AT_MOST:
             return 0 if 1 <= quantity <= SUM_MAX else RejectReason.INVALID_QUANTITY
@@ -155,10 +158,10 @@ class Judging(Limiting):
         protection: i64 = rules.protection if rules is not None else 0
         if protection == 0:
             return 0
-        if order.side == Side.SELL:
-            return best.price - protection if best.price > protection else 1
-        highest = order.instrument.price_max
-        return best.price + protection if best.price + protection < highest else highest
+        price = best.price + (protection if order.side == Side.BUY else -protection)
+        if price < 1:
+            return 1
+        return price if price < order.instrument.price_max else order.instrument.price_max
 
     def refuse_circumstances(self, order: Order, terms: Terms, is_new: bool) -> i64:
         """Why the position, followers or pending triggers of account and instrument do not allow it, or 0."""
@@ -249,7 +252,7 @@ def instructions_of(order: Order, terms: Terms) -> i64:
     return asked | _OFFSET if terms.offset != 0 else asked
 
 
-def has_valid_prices(order: Order, terms: Terms) -> bool:
+def has_valid_prices(order: Order, terms: Terms, kept: bool) -> bool:
     """Whether price, trigger price and offset are in the range of their type. The limit of a pegged order is its price."""
     highest = order.instrument.price_max
     order_type = type_of(order)
@@ -263,7 +266,7 @@ def has_valid_prices(order: Order, terms: Terms) -> bool:
         return False
     if not waits_for_price(order_type):
         return True
-    if not 1 <= terms.trigger_price <= highest:
+    if not kept and not 1 <= terms.trigger_price <= highest:
         return False
     most: i64 = BASIS_POINTS_MAX if order.flags & BASIS_POINTS else PRICE_MAX
     return order_type != OrderType.TRAILING_STOP or 1 <= terms.offset <= most

@@ -64,7 +64,7 @@ class Limiting(Placing):
             if later <= SUM_MAX - NANOSECONDS:
                 rate.arrival = later + NANOSECONDS // rate.value_at(self.now)
 
-    def refuse_limited(self, order: Order, terms: Terms, leaving: Order | None) -> i64:
+    def refuse_limited(self, order: Order, terms: Terms, quantity: i64, leaving: Order | None) -> i64:
         """Why a limit does not let an order in, as if `leaving` had left first, or 0; in the order of reasons."""
         account = order.account
         firm = account.firm
@@ -77,30 +77,34 @@ class Limiting(Placing):
                 kind != Kind.MESSAGE_RATE
                 and kind != Kind.CANCEL_RATE
                 and (
-                    self._passes(account, kind, order, terms, leaving)
-                    or self._passes(session, kind, order, terms, leaving)
-                    or self._passes(firm, kind, order, terms, leaving)
+                    self._passes(account, kind, order, terms, quantity, leaving)
+                    or self._passes(session, kind, order, terms, quantity, leaving)
+                    or self._passes(firm, kind, order, terms, quantity, leaving)
                 )
             ):
                 return _REASONS[kind]
             kind += 1
         return 0
 
-    def _passes(self, holder: Holder, kind: i64, order: Order, terms: Terms, leaving: Order | None) -> bool:
+    def _passes(
+        self, holder: Holder, kind: i64, order: Order, terms: Terms, quantity: i64, leaving: Order | None
+    ) -> bool:
         """Whether the order passes a limit of this kind that the holder has, of its instrument or of any."""
         if not holder.limits:
             return False
         limit = holder.limit(kind, order.instrument.number)
-        if limit is not None and self._passes_one(holder, limit, order, terms, leaving):
+        if limit is not None and self._passes_one(holder, limit, order, terms, quantity, leaving):
             return True
         limit = holder.limit(kind, 0)
-        return limit is not None and self._passes_one(holder, limit, order, terms, leaving)
+        return limit is not None and self._passes_one(holder, limit, order, terms, quantity, leaving)
 
-    def _passes_one(self, holder: Holder, limit: Limit, order: Order, terms: Terms, leaving: Order | None) -> bool:
+    def _passes_one(
+        self, holder: Holder, limit: Limit, order: Order, terms: Terms, quantity: i64, leaving: Order | None
+    ) -> bool:
         value = limit.value_at(self.now)
         lots: i64 = 0 if type_of(order) == OrderType.SPEND_AT_MOST else order.leaves
         if limit.kind == Kind.ORDER_QUANTITY:
-            return lots > value
+            return lots != 0 and quantity > value
         if limit.kind == Kind.ORDER_NOTIONAL:
             return worth(order, terms) > value
         if limit.kind == Kind.OPEN_ORDERS:

@@ -10,7 +10,7 @@ from core.codes import CancelReason, RejectReason, Side
 from core.entry import Entry
 from core.instrument import Instrument
 from core.kinds import (
-    C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, FLAGS, KEPT_PLACE, PLAIN_FLAGS, POST_ONLY, REENTER, RESTING,
+    C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, FLAGS, KEPT_PLACE, PLAIN_FLAGS, POST_ONLY, REDUCE_ONLY, REENTER, RESTING,
 )  # fmt: skip
 from core.ledger import Account
 from core.limits import SUM_MAX
@@ -73,7 +73,7 @@ class Replacing(Entry):
     def _refuse_guarded_replace(self, account: Account, original: i64, instrument: Instrument) -> i64:
         """Why kill switches, standing or rates do not let this replace in, or 0; an unknown order is no reduce-only one."""
         order = account.orders.get(original)
-        flags: i64 = 0
+        flags: i64 = REDUCE_ONLY
         if order is not None and order.instrument is instrument and not self.is_over(order):
             flags = order.flags
         return self.refuse_guarded(account, flags)

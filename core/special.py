@@ -7,6 +7,7 @@ from mypy_extensions import i64
 
 from core.book import Order
 from core.codes import CancelReason, OrderType, Prevention, RejectReason, Side, TimeInForce
+from core.counting import closing
 from core.following import Following
 from core.instrument import Instrument
 from core.kinds import (
@@ -23,6 +24,7 @@ from core.kinds import (
     KEPT_PLACE,
     PREVENTION_MASK,
     PREVENTION_SHIFT,
+    REDUCE_ONLY,
     REENTER,
     RESTING,
     SIDE_MASK,
@@ -94,26 +96,29 @@ class Special(Following):
         """Why a draft is refused, or 0; gives it the price that it gets, and its expiry."""
         reason = self.refuse_form(order, terms)
         if reason == 0:
-            reason = self.refuse_numbers(order, terms, quantity)
+            reason = self.refuse_numbers(order, terms, quantity, False)
         if reason != 0:
             return reason
         time_in_force = time_in_force_of(order)
         if not (self.now < expires <= SUM_MAX if time_in_force == TimeInForce.GTD else expires == 0):
             return RejectReason.INVALID_EXPIRY
         order.expires = self.expiry_of(time_in_force, expires)
+        reason = self._refuse_arrival(order, terms, quantity, None)
         if order.flags & ALL_OR_NONE:
             terms.minimum = order.leaves
-        return self._refuse_arrival(order, terms, quantity, None)
+        return reason
 
     def _refuse_arrival(self, order: Order, terms: Terms, quantity: i64, leaving: Order | None) -> i64:
         """The refusals from WOULD_INCREASE on, as if `leaving` had left first."""
+        before = order.leaves
         reason = self.refuse_circumstances(order, terms, leaving is None)
+        quantity -= before - order.leaves
         if reason == 0:
             reason = self.refuse_by_rules(order, terms, quantity)
         if reason != 0:
             return reason
-        would_trade = self.get_price(order, terms)
-        reason = self.refuse_limited(order, terms, leaving)
+        would_trade = self.get_price(order, terms, leaving is None)
+        reason = self.refuse_limited(order, terms, quantity, leaving)
         if reason == 0:
             reason = self.refuse_place(order, terms, leaving)
         if reason == 0:
@@ -130,6 +135,7 @@ class Special(Following):
         quantity = read_i64_le(row, at + C10)
         leaves = quantity if flags & REENTER else quantity - order.executed
         draft = self._redraft(order, row, at, leaves)
+        leaves = draft.leaves
         keeps = flags == 0 and leaves <= order.leaves and keeps_terms(order, draft)
         reason = self._refuse_new_terms(order, draft, row, at, keeps)
         if reason != 0:
@@ -159,6 +165,11 @@ class Special(Following):
         draft.taker_rate = order.taker_rate
         draft.expires = order.expires
         old = order.terms
+        if order.flags & REDUCE_ONLY:
+            # Cut before it is judged whether it keeps its place; with nothing to reduce it is refused as it was asked.
+            allowed = closing(order.account.exposure(order.instrument.number), order.side)
+            if 0 < allowed < leaves:
+                draft.leaves = allowed
         if old is None:
             return draft
         display = read_i64_le(row, at + C12)
@@ -189,7 +200,8 @@ class Special(Following):
         if read_i64_le(row, at + C14) != 0 and not waits:
             return RejectReason.INVALID_INSTRUCTION
         quantity = read_i64_le(row, at + C10)
-        reason = self._refuse_new_numbers(order, draft, terms, quantity)
+        kept = read_i64_le(row, at + C14) == 0
+        reason = self._refuse_new_numbers(order, draft, terms, quantity, read_i64_le(row, at + C12), kept)
         if reason != 0:
             return reason
         expires = read_i64_le(row, at + C11)
@@ -199,19 +211,27 @@ class Special(Following):
             return 0
         if keeps:
             return self.refuse_circumstances(draft, terms, False)
+        asked = quantity if read_i64_le(row, at + FLAGS) & REENTER else quantity - order.executed
+        quantity -= asked - draft.leaves
         if not fits(order.executed, draft.leaves):
             reason = self._refuse_arrival(draft, terms, quantity, order)
             return reason if reason != 0 and reason < RejectReason.SUM_AT_BOUND else RejectReason.SUM_AT_BOUND
         return self._refuse_arrival(draft, terms, quantity, order)
 
-    def _refuse_new_numbers(self, order: Order, draft: Order, terms: Terms, quantity: i64) -> i64:
+    def _refuse_new_numbers(
+        self, order: Order, draft: Order, terms: Terms, quantity: i64, given: i64, kept: bool
+    ) -> i64:
         """Price, quantity and notional; an order that has arrived without a price of its own is judged as a limit order."""
         order_type = type_of(order)
         flags = draft.flags
+        display = terms.display
+        # A display that is kept may be more than the new quantity; one that is given may not.
+        terms.display = given
         if terms.waits == IN_BOOK and order_type != OrderType.PEGGED:
             draft.flags = as_limit(flags)
-        reason = self.refuse_numbers(draft, terms, quantity)
+        reason = self.refuse_numbers(draft, terms, quantity, kept)
         draft.flags = flags
+        terms.display = display
         return reason
 
     def _take_terms(self, order: Order, draft: Order, row: bytes, at: i64, keeps: bool) -> None:

@@ -101,10 +101,10 @@ class VenueRules(Access):
         until = read_i64_le(row, at + C13)
         reason = self._refuse_limit(row, at)
         holder = self._holder(account, read_i64_le(row, at + C8), read_i64_le(row, at + C9))
-        if reason == 0 and (holder is None or not self._may_be_set(holder, kind, instrument, value, second, until)):
-            reason = RejectReason.INVALID_DEFINITION
         if reason == 0 and until != 0 and not self.now < until <= SUM_MAX:
             reason = RejectReason.INVALID_EXPIRY
+        if reason == 0 and (holder is None or not self._may_be_set(holder, kind, instrument, value, second, until)):
+            reason = RejectReason.INVALID_DEFINITION
         if reason != 0 or holder is None:
             self.reject(reason, instrument, account, 0)
             return

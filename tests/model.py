@@ -101,6 +101,8 @@ class Model(Refusals):
         order.waits = order.type in (*STOPS, *TOUCHED)
         if order.type == Type.PEGGED:
             order.limit, order.price = c.price, 0
+        if order.type == Type.TRAILING_STOP:
+            order.limit = c.trigger_price
         if order.prevention == Prevention.NONE:
             mode = self.standing(c.account).prevention % Prevention.ALLOW
             mode = Prevention.CANCEL_NEWEST if order.spends and mode == Prevention.DECREMENT else mode
@@ -117,7 +119,7 @@ class Model(Refusals):
 
     def replace_order(self, c):
         if (reason := self.replace_old(c)) is None:
-            self.count_entered(c)
+            self.count_entered(self.replaced)
         return reason
 
     def replace_old(self, c):
@@ -128,6 +130,7 @@ class Model(Refusals):
         reason = self.refuse_by_standing(c, old is None or old.reduces)
         if reason := reason or self.refuse_by_rate(c, Limit.MESSAGE_RATE, R.MESSAGE_RATE_LIMIT):
             return reason
+        self.replaced = old
         if old is None:
             return R.UNKNOWN_ORDER
         if c.client_order_id != c.original_client_order_id and self.find(c.account, c.client_order_id):
@@ -147,7 +150,9 @@ class Model(Refusals):
         """What a replace makes of an order."""
         leaves = c.quantity if c.flags & REENTER else max(c.quantity - old.executed, 0)
         order = Order(**vars(old) | {"client_order_id": c.client_order_id, "leaves": leaves, "needed": 0})
-        order.limit, order.price = (c.price, old.price) if old.type == Type.PEGGED else (0, c.price)
+        order.limit, order.price = (c.price, old.price) if old.type == Type.PEGGED else (old.limit, c.price)
+        if old.type == Type.TRAILING_STOP and c.trigger_price:
+            order.limit = c.trigger_price
         order.expires = c.expires or old.expires
         order.display, order.trigger = c.display_quantity or old.display, c.trigger_price or old.trigger
         return order

@@ -23,9 +23,13 @@ class Market(Books):
         self.touch(order)
         self.place(order)
         order.timed, order.entered = order.tif == Tif.GTD, True
+        order.crossed = False
+        if order.instrument in self.last and not any(o.waits for o in self.live(order.instrument)):
+            self.span[order.instrument] = (self.last[order.instrument],) * 2
         if order.waits or (order.type == Type.PEGGED and not order.price):
             self.orders.append(order)
             self.report(event, order, public=stood and not order.veiled, **columns)
+            self.touch(order)
             return
         rests = order.rests and not order.needed and not self.is_nowhere(order) and not self.in_reach(order)
         rests = rests and not self.has_no_room(order)
@@ -37,6 +41,7 @@ class Market(Books):
             self.arrive(order)
             return
         self.orders.append(order)
+        self.touch(order)
         if order.display:
             self.tell_rested(order)
 
@@ -50,6 +55,7 @@ class Market(Books):
         elif order.leaves:
             order.shown = min(order.display, order.leaves)
             self.orders.append(order)
+            self.touch(order)
             if not order.hidden:
                 self.tell_rested(order)
 
@@ -101,7 +107,7 @@ class Market(Books):
 
     def offers(self, order, level):
         """What the orders of a level offer to an order, and whether nothing behind them counts."""
-        live = [o for o in level if not self.is_over(o)]
+        live = [o for o in level if not self.is_over(o) and (not o.reduces or self.prevents(order, o))]
         own = [o for o in live if self.prevents(order, o)]
         if own and order.prevention != Prevention.CANCEL_OLDEST:
             ahead = live[: live.index(own[0])]
@@ -255,8 +261,8 @@ class Market(Books):
     def end(self, event, order, **columns):
         """Take it out, and tell the market if it stood there."""
         stood = self.stands(order)
-        self.touch(order)
         self.orders = [o for o in self.orders if o is not order]
+        self.touch(order)
         self.report(event, order, public=stood and not order.veiled, quantity=order.leaves, leaves=0, **columns)
         if stood and order.display:
             self.show(order, 0)

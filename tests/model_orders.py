@@ -31,7 +31,8 @@ PRICED = (Type.LIMIT, Type.STOP_LIMIT, Type.LIMIT_IF_TOUCHED, Type.PEGGED)
 class Order:
     """A live order; of two at one price, the one with the smaller `place` has stood (or waited) longer.
 
-    `price` is 0 while a pegged order is parked, and where an order takes any price.
+    `price` is 0 while a pegged order is parked, and where an order takes any price. `limit` is that of a pegged order, and
+    the trigger price in the latest command of a trailing stop.
     """
 
     number: int
@@ -56,6 +57,7 @@ class Order:
     offset: int = 0
     limit: int = 0
     waits: bool = False
+    crossed: bool = False
     entered: bool = False
 
     @property
@@ -148,7 +150,7 @@ class Books(Limits):
         super().__init__()
         self.orders, self.operations = [], []
         self.order_numbers = self.match_numbers = self.places = self.days = self.day = 0
-        self.last, self.span, self.touched, self.pending, self.positions = {}, {}, [], [], {}
+        self.last, self.span, self.touched, self.positions = {}, {}, [], {}
         self.steps = 0
 
     def report(self, event, order, private=True, public=True, flags=0, **columns):
@@ -164,9 +166,13 @@ class Books(Limits):
         self.tell(m.DisplayChanged, feed=order.instrument, price=price or order.price, **columns)
 
     def touch(self, order):
-        """Remember that an order of the instrument came, went, moved or traded in this row."""
-        if order.instrument not in self.touched:
-            self.touched.append(order.instrument)
+        """Remember that an order of the instrument came, went, moved or traded, if others wait or follow there."""
+        self.touch_all(order.instrument)
+
+    def touch_all(self, instrument):
+        follows = any(o.waits or o.type == Type.PEGGED for o in self.live(instrument))
+        if follows and instrument not in self.touched:
+            self.touched.append(instrument)
 
     # ---- orders
 
@@ -251,7 +257,8 @@ class Books(Limits):
     def slide(self, order):
         """The price of a post-only order that slides."""
         best = self.best(order.instrument, 1 - order.side, hidden=True)
-        return best - order.sign if self.in_reach(order) else order.price
+        fits = self.is_price(order.instrument, best - order.sign) and not self.passes(order, best - order.sign)
+        return best - order.sign if self.in_reach(order) and fits else order.price
 
     def pegged_price(self, order):
         """Reference and offset, within the limit; 0 without a reference."""
@@ -261,16 +268,15 @@ class Books(Limits):
         if not reference:
             return 0
         price = self.within(order.instrument, reference + order.offset)
-        if order.side == Side.BUY:
-            return min(price, order.limit)
-        return max(price, order.limit)
+        price = min(price, order.limit) if order.side == Side.BUY else max(price, order.limit)
+        return price if self.is_price(order.instrument, price) and not self.passes(order, price) else 0
 
     def followed_price(self, order):
         """The same one tick short of the other side; 0 where that is no price."""
         price, best = self.pegged_price(order), self.best(order.instrument, 1 - order.side, hidden=True)
         if price and best and price * order.sign >= best * order.sign:
             price = best - order.sign
-        return price if self.is_price(order.instrument, price) else 0
+        return price if self.is_price(order.instrument, price) and not self.passes(order, price) else 0
 
     # ---- money
 
@@ -284,8 +290,8 @@ class Books(Limits):
         """What an order is worth to the limits."""
         if order.spends:
             return order.leaves
-        price = order.asked or order.trigger * order.waits
-        return self.amount(order.instrument, price, order.leaves)
+        price = order.asked or (order.limit or order.trigger) * order.waits
+        return 0 if order.pays and not order.waits else self.amount(order.instrument, price, order.leaves)
 
     def cover(self, order, price=None):
         """The currency that an order reserves, and how much of it."""

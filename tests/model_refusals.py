@@ -103,7 +103,10 @@ class Refusals(Rules):
     def refuse_size(self, c, order):
         """INVALID_NOTIONAL."""
         i = self.instruments[order.instrument]
-        if c.price * c.quantity * i.multiplier > SUM_MAX:
+        price = c.price or order.trigger * order.waits
+        if not price and (order.type == Type.MARKET_TO_LIMIT or (order.type == Type.MARKET and order.rests)):
+            price = self.market_price(order) or 0
+        if price * c.quantity * i.multiplier * (not order.spends) > SUM_MAX:
             return R.INVALID_NOTIONAL
         if order.side == Side.SELL and c.quantity * i.lot_units > SUM_MAX:
             return R.INVALID_NOTIONAL
@@ -126,7 +129,7 @@ class Refusals(Rules):
         reducing = sum(o.reduces and o.account == order.account for o in live)
         if not replaces and order.reduces and reducing >= REDUCE_ONLY_MAX:
             return R.FOLLOWERS_FULL
-        return R.TOO_MANY_PENDING if order.waits and order.instrument in self.pending else None
+        return R.TOO_MANY_PENDING if order.waits and self.next_triggered(order.instrument) else None
 
     def refuse_worth(self, order, quantity):
         """The collar and the bounds of the notional, by the price in the command."""
@@ -167,10 +170,10 @@ class Refusals(Rules):
             (Limit.POSITION, R.POSITION_LIMIT, position),
         )
         for limit, reason, measure in measures:
-            for owner, bound in self.bounds_on(c, limit):
+            for owner, bound in self.bounds_on(order, limit):
                 if measure(owner) > bound.at(self.now)[0]:
                     return reason
-        return self.refuse_by_trades(c)
+        return self.refuse_by_trades(order)
 
     def refuse_entry(self, order):
         """What depends on the book and on the account, by the price that the order gets."""
@@ -185,10 +188,9 @@ class Refusals(Rules):
             return R.SUM_AT_BOUND
         if order.flags & POST_ONLY and self.in_reach(order):
             return R.WOULD_TRADE
-        if order.flags & SLIDE and not self.is_price(order.instrument, order.price):
+        if order.flags & SLIDE and self.in_reach(order):
             return R.WOULD_TRADE
         if order.pays:
             return None
         currency, amount = self.cover(order)
-        too_much = order.side == Side.BUY and not order.spends and self.passes(order, order.asked)
-        return R.INSUFFICIENT_FUNDS if too_much or amount > self.free(order.account, currency) else None
+        return R.INSUFFICIENT_FUNDS if amount > self.free(order.account, currency) else None

@@ -10,55 +10,75 @@ from tests.model_orders import ARRIVE_AS_MARKET
 
 
 class Rules(Market):
-    """`span` is the lowest and the highest price since the work on triggers was last done; `pending`: where it is not."""
+    """`span` is the lowest and the highest price since triggers were last worked off; `touched`: where work is due, in turn."""
 
-    def begin(self, row):
-        self.touched = []
-        return super().begin(row)
-
-    def end_row(self):
-        """For each instrument where something is pending, then for each that was touched, in that order."""
+    def end_row(self, c):
+        """A command for an order works off its instrument, an AdvanceTime all of them; others leave it to that."""
         self.steps = 0
-        for instrument in dict.fromkeys([*self.pending, *self.touched]):
-            if self.is_open(instrument):
-                self.trigger_all(instrument)
-            if instrument in self.touched:
-                self.follow(instrument)
+        if c.of is m.AdvanceTime:
+            for instrument in list(self.touched):
+                if self.steps < STEPS_MAX:
+                    self.work_off(instrument)
+        elif c.of in (m.EnterOrder, m.ReplaceOrder, m.ReduceOrder, m.CancelOrder) and c.instrument in self.touched:
+            self.work_off(c.instrument)
+
+    def set_state(self, to, instrument, account, state):
+        """What opens again has work to do, if orders wait or follow there."""
+        super().set_state(to, instrument, account, state)
+        if state == TradingState.OPEN and not account:
+            for number in [instrument] if instrument else sorted(self.instruments):
+                self.touch_all(number)
+
+    def work_off(self, instrument):
+        if not self.is_open(instrument) or self.trigger_all(instrument):
+            self.follow(instrument)
+            self.touched.remove(instrument)
 
     def is_open(self, instrument):
         return max(self.venue_state, self.instrument_states.get(instrument, 1)) == TradingState.OPEN
 
     def is_due(self):
         """Whether an AdvanceTime row has something to go on with, timers aside."""
-        return bool(self.operations) or any(self.is_open(instrument) for instrument in self.pending)
+        return bool(self.operations or self.touched)
 
     # ---- triggers
 
     def trigger_all(self, instrument):
-        """Trigger one order after the other; what the steps of this row do not reach is pending."""
+        """Trigger one order after the other, as far as the steps of this row reach; whether all is done."""
+        self.trail_all(instrument)
         while order := self.next_triggered(instrument):
             if self.steps >= STEPS_MAX:
-                self.pending += [instrument] * (instrument not in self.pending)
-                return
+                return False
             self.trigger(order)
-        self.pending = [other for other in self.pending if other != instrument]
+            self.trail_all(instrument)
         if last := self.last.get(instrument):
             self.span[instrument] = last, last
+        return True
 
     def next_triggered(self, instrument):
-        """The waiting order that is triggered next, after the trailing stops have followed."""
+        """The waiting order that is triggered next."""
         if instrument not in self.last:
             return None
         waiting = [o for o in self.live(instrument) if o.waits]
-        for order in waiting:
-            if order.type == Type.TRAILING_STOP:
-                self.trail(order)
-        low, high = self.span[instrument]
-        rising = [o for o in waiting if o.rises and o.trigger <= high]
-        falling = [o for o in waiting if not o.rises and o.trigger >= low]
-        if rising:
+        crossed = [o for o in waiting if self.is_crossed(o)]
+        if rising := [o for o in crossed if o.rises]:
             return min(rising, key=lambda o: (o.trigger, o.place))
-        return min(falling, key=lambda o: (-o.trigger, o.place), default=None)
+        return min(crossed, key=lambda o: (-o.trigger, o.place), default=None)
+
+    def is_crossed(self, order):
+        """Whether its trigger price has been reached: of a trailing stop, after it followed the last price."""
+        low, high = self.span[order.instrument]
+        if order.type == Type.TRAILING_STOP:
+            return order.crossed
+        return order.trigger <= high if order.rises else order.trigger >= low
+
+    def trail_all(self, instrument):
+        """Trailing stops follow the last price; those that it has reached wait for their turn."""
+        for order in self.live(instrument) if instrument in self.last else ():
+            if order.waits and order.type == Type.TRAILING_STOP and not order.crossed:
+                self.trail(order)
+                last = self.last[instrument]
+                order.crossed = last >= order.trigger if order.rises else last <= order.trigger
 
     def trail(self, order):
         last, offset = self.last[order.instrument], order.offset
@@ -75,14 +95,15 @@ class Rules(Market):
             return
         self.touch(order)
         self.orders = [o for o in self.orders if o is not order]
-        order.waits = False
+        order.waits = order.crossed = False
         self.report(m.Triggered, order, public=False, quantity=order.leaves, trigger_price=order.trigger)
+        if not self.may_enter(order):
+            self.cancel(order, CancelReason.ACCOUNT_STATE)
+            return
         if order.type in ARRIVE_AS_MARKET:
             order.price = self.market_price(order) or 0
         self.place(order)
-        if not self.may_enter(order):
-            self.cancel(order, CancelReason.ACCOUNT_STATE)
-        elif order.rests and self.has_no_room(order):
+        if order.rests and self.has_no_room(order):
             self.cancel(order, CancelReason.NO_ROOM)
         else:
             self.arrive(order)
@@ -111,4 +132,6 @@ class Rules(Market):
             return
         self.place(order)
         flags = RESTING if price else 0
-        self.report(m.Restated, order, public=not order.hidden and (stood or price), flags=flags, quantity=order.leaves)
+        self.report(
+            m.Restated, order, public=not order.hidden and bool(stood or price), flags=flags, quantity=order.leaves
+        )

@@ -29,6 +29,7 @@ from core.kinds import TimeInForce as Tif
 from core.limits import PRICE_MAX, QUANTITY_MAX, SUM_MAX
 from core.reasons import RejectReason as R
 from core.rows import layout, to_row, unpack_halves
+from core.state import SEMANTICS
 
 TRADER_COMMANDS = (m.EnterOrder, m.ReplaceOrder, m.ReduceOrder, m.CancelOrder, m.MassCancel)
 WITH_FLAGS = (m.DefineInstrument, m.SetRules, m.EnterOrder, m.ReplaceOrder, m.MassCancel)
@@ -75,7 +76,7 @@ class Venue:
         self.venue_state, self.instrument_states, self.account_states = TradingState.OPEN, {}, {}
         self.venue_inbound = 0
         self.quarantined = []
-        self.version = self.epoch = 1
+        self.version, self.epoch = SEMANTICS, 1
 
     # ---- telling
 
@@ -120,7 +121,7 @@ class Venue:
         c = self.begin(row)
         if not self.answered(c):
             self.consume(c, self.execute)
-            self.end_row()
+            self.end_row(c)
         return self.events
 
     def apply_quarantined(self, row, quarantine):

@@ -1,17 +1,24 @@
-"""Market rules as prose and a table: reads tests/scenarios/*.txt, makes rows of the commands and words of the events.
+"""Market rules as prose and a table: reads tests/scenarios/*.txt and makes rows of the commands.
 
 A file is prose, a blank line, and lines `command    event`, three spaces or more between them; further events of a
 command stand below it, and every event is there. Orders read as they are spoken, in any order of the options:
 
     A enter 1 sell 5 @ 100 gtd 60 post in 2 by op    account A, client order id 1; session A unless `by` names another
     A enter 2 buy 5 market fok                       limit and gtc are what is not said
-    A replace 1>3 4 @ 101 reenter | A reduce 3 1 | A cancel 3 | A masscancel buys in 1 | op masscancel
+    A enter 3 sell 50 @ 100 show 10 stp oldest       also hidden, slide, reduceonly, aon, min 5; stp newest|both|...
+    A enter 4 sell 5 stop 95 @ 94                    without a price a STOP; touch 105 likewise
+    A enter 5 sell 5 trail 95 by 3                   or by 50bp
+    A enter 6 buy 5 peg primary -1 @ 100             or mid, market; the price is the limit
+    A enter 7 buy 5 tolimit | A enter 8 buy spend 5000 ioc
+    A replace 1>3 4 @ 101 reenter show 5 trigger 97 | A reduce 3 1 | A cancel 3
+    A masscancel buys in 1 | op masscancel session B firm 2
 
-Other commands are `name key=value ...`, sent by session 0 unless `by` says otherwise. Options of every command: `t=50`
-(ns after the start; rows come 1 ns apart), `inbound=7`, `c13=1` (a column as it is), `quarantined` or
-`quarantined timer=3@50` (the engine raised on this row). `given` leaves the events out, and so does
-`times 9 command` with `{i}` counting from 1. `venue default` lists what VENUE has. Events end with who is told:
-the session, d for drop copy, m for market data; after `numbers on` with the numbers.
+Other commands are `name key=value ...`, sent by session 0 unless `by` says otherwise; a value is a number or the name
+that core/kinds.py gives it, `until` is ns after the start. Options of every command: `t=50` (ns after the start; rows
+come 1 ns apart), `inbound=7`, `c13=1` (a column as it is), `quarantined` or `quarantined timer=3@50` (the engine raised
+on this row). `given` leaves the events out, and so does `times 9 command` with `{i}` counting from 1. `venue default`
+lists what VENUE has. Events (tests/scenario_words.py) end with who is told: the session, d for drop copy, m for market
+data; after `numbers on` with the numbers.
 """
 
 import re
@@ -21,29 +28,37 @@ from dataclasses import dataclass
 
 from core import messages as m
 from core.kinds import (
+    ALL_OR_NONE,
+    BASIS_POINTS,
     COLUMNS,
-    KEPT_PLACE,
-    PENDING,
+    EXPOSURES,
+    HIDDEN,
+    MARKET_RESTS,
+    PEG_SHIFT,
     POST_ONLY,
+    PREVENTION_SHIFT,
+    REDUCE_ONLY,
     REENTER,
-    REMOVED,
-    RESTING,
-    CommandKind,
+    SLIDE,
+    TIME_IN_FORCE_MASK,
+    TIME_IN_FORCE_SHIFT,
+    TYPE_SHIFT,
+    AccountStanding,
+    KillAct,
+    Limit,
     OrderType,
-    Role,
+    Peg,
+    Prevention,
     TimeInForce,
     TradingState,
 )
-from core.reasons import CancelReason, RejectReason
-from core.rows import pack_halves, to_row, unpack_halves
+from core.rows import pack_halves, to_row
 
 START = 1_700_000_000_000_000_000
 NAMES = {"A": 1, "B": 2, "C": 3, "D": 4, "op": 9, "USD": 1, "BTC": 2, "EUR": 3, "TRADER": 1, "OPERATOR": 2}
 NAMES |= {"DROP_COPY": 3, "MARKET_DATA": 4}
-NAMES |= {state.name: state.value for state in TradingState}
-ACCOUNTS = {1: "A", 2: "B", 3: "C", 4: "D"}
-SESSIONS = ACCOUNTS | {9: "op"}
-CURRENCIES = {1: "USD", 2: "BTC", 3: "EUR"}
+NAMES |= {item.name: item.value for of in (TradingState, AccountStanding, KillAct, Limit, Prevention) for item in of}
+NAMES |= {"EXPOSURES": EXPOSURES, "MARKET_RESTS": MARKET_RESTS}
 VENUE = """\
 define_currency currency=USD symbol=USD decimals=2
 define_currency currency=BTC symbol=BTC decimals=8
@@ -68,6 +83,19 @@ deposit account=C currency=BTC amount=1000"""
 COMMANDS = {"_".join(re.findall("[A-Z][a-z]+", s.__name__)).lower(): s for s in m.COMMANDS.values()}
 ORDERS = {"enter": m.EnterOrder, "replace": m.ReplaceOrder, "reduce": m.ReduceOrder, "cancel": m.CancelOrder}
 ORDERS |= {"masscancel": m.MassCancel}
+
+SIDES = {"buy": 0, "sell": 1, "buys": 1, "sells": 2}
+INSTRUCTIONS = {"reenter": REENTER, "post": POST_ONLY, "slide": SLIDE, "reduceonly": REDUCE_ONLY, "hidden": HIDDEN}
+INSTRUCTIONS |= {"aon": ALL_OR_NONE}
+TYPES = {"market": OrderType.MARKET, "tolimit": OrderType.MARKET_TO_LIMIT, "spend": OrderType.SPEND_AT_MOST}
+TYPES |= {"stop": OrderType.STOP, "touch": OrderType.MARKET_IF_TOUCHED, "trail": OrderType.TRAILING_STOP}
+TYPES |= {"peg": OrderType.PEGGED}
+WITH_PRICE = {OrderType.STOP: OrderType.STOP_LIMIT, OrderType.MARKET_IF_TOUCHED: OrderType.LIMIT_IF_TOUCHED}
+COLUMN_OF = {"@": "price", "in": "instrument", "show": "display_quantity", "min": "minimum_quantity"}
+COLUMN_OF |= {"trigger": "trigger_price", "stop": "trigger_price", "touch": "trigger_price", "trail": "trigger_price"}
+COLUMN_OF |= {"spend": "quantity", "session": "named", "firm": "firm"}
+PREVENTIONS = {"newest": 1, "oldest": 2, "both": 3, "decrement": 4, "allow": 5}
+PEGS = {"primary": Peg.PRIMARY, "mid": Peg.MIDPOINT, "market": Peg.MARKET}
 
 
 @dataclass
@@ -114,7 +142,7 @@ class Scenario:
 
     def build(self, line):
         """The row of a command, and the Quarantine row that replaces it or None."""
-        words = line.split()
+        words = re.sub(r"\b(trail \S+) by ", r"\1 off ", line).split()
         options = dict(word.split("=") for word in words if re.match(r"(t|inbound|timer|c\d+)=", word))
         words = [word for word in words if not re.match(r"(t|inbound|timer|c\d+)=", word)]
         quarantined = "quarantined" in words and words.remove("quarantined") is None
@@ -136,6 +164,8 @@ class Scenario:
                 values[name] = value.replace("_", " ")
             else:
                 values[name] = self.quarantined if value == "last" else number(value)
+        if values.get("until"):
+            values["until"] += START
         if of is m.DefineInstrument:
             values = {"multiplier": 1, "divisor": 1, "lot_units": 1} | values
         return values
@@ -166,8 +196,7 @@ def spoken(words):
     """The columns of an order command as it is spoken."""
     account, verb, *rest = words
     values = {"account": 0 if account == "op" else number(account), "flags": 0, "instrument": int(verb != "masscancel")}
-    if verb == "enter":
-        values["flags"] = OrderType.LIMIT << 1 | TimeInForce.GTC << 5
+    order_type, tif = OrderType.LIMIT, TimeInForce.GTC
     if verb != "masscancel":
         old, _, new = rest.pop(0).partition(">")
         values["client_order_id"] = int(new or old)
@@ -175,137 +204,37 @@ def spoken(words):
             values["original_client_order_id"] = int(old)
     while rest:
         word = rest.pop(0)
-        if word in {"buy", "sell", "buys", "sells", "reenter", "post"}:
-            values["flags"] |= {"buy": 0, "sell": 1, "buys": 1, "sells": 2, "reenter": REENTER, "post": POST_ONLY}[word]
-        elif word == "market":
-            values["flags"] ^= OrderType.LIMIT << 1 ^ OrderType.MARKET << 1
+        if word in COLUMN_OF:
+            values[COLUMN_OF[word]] = number(rest.pop(0))
+        if word in TYPES:
+            order_type = TYPES[word]
         elif word.upper() in TimeInForce.__members__:
-            values["flags"] = values["flags"] & ~(15 << 5) | TimeInForce[word.upper()] << 5
-            if word == "gtd":
-                values["expires"] = START + int(rest.pop(0))
-        elif word == "expires":
+            tif = TimeInForce[word.upper()]
+        if word in SIDES or word in INSTRUCTIONS:
+            values["flags"] |= (SIDES | INSTRUCTIONS)[word]
+        elif word in {"gtd", "expires"}:
             values["expires"] = START + int(rest.pop(0))
-        elif word in {"@", "in"}:
-            values["price" if word == "@" else "instrument"] = int(rest.pop(0))
-        else:
+        elif word in {"stp", "peg", "off"}:
+            values["flags"] |= worded(word, rest, values)
+        elif re.fullmatch(r"-?\d+", word):
             values["quantity"] = int(word)
+        elif word not in COLUMN_OF and word not in TYPES and word.upper() not in TimeInForce.__members__:
+            raise ValueError(word)
+    if verb == "enter":
+        order_type = WITH_PRICE.get(order_type, order_type) if values.get("price") else order_type
+        values["flags"] |= order_type << TYPE_SHIFT | (tif & TIME_IN_FORCE_MASK) << TIME_IN_FORCE_SHIFT
     return values
 
 
-def told(event, numbers):
-    """Who is told."""
-    shown = []
-    if event.session:
-        shown.append(SESSIONS.get(event.session, str(event.session)) + (f".{event.outbound}" if numbers else ""))
-    for name, letter in FEEDS:
-        if number := getattr(event, name, 0):
-            shown.append(f"{letter}{number if numbers else ''}")
-    return " ".join(["  ->", *shown]) if shown else ""
-
-
-FEEDS = (("drop_copy", "d"), ("buyer_drop_copy", "d"), ("seller_drop_copy", "d"), ("market_data", "m"))
-
-
-def order_words(e):
-    """What is common to events about orders."""
-    side = ("buy", "sell")[e.flags & 1]
-    kind = "" if e.flags >> 1 & 15 == OrderType.LIMIT else " market"
-    tif = TimeInForce(e.flags >> 5 & 15).name.lower()
-    post = " post" if e.flags & POST_ONLY else ""
-    marks = {RESTING: " resting", REMOVED: " removed", KEPT_PLACE: " kept place"}
-    place = "" if e.instrument == 1 else f" in {e.instrument}"
-    return (
-        f"#{e.order_number} {name_of(ACCOUNTS, e.account)}:{e.client_order_id} {side}{kind} {tif}{post}{place}",
-        "".join(word for bit, word in marks.items() if e.flags & bit),
-    )
-
-
-def name_of(table, number):
-    return table.get(number, str(number))
-
-
-def words_of(event):
-    """An event in words."""
-    e = event
-    if isinstance(e, m.Accepted | m.Executed | m.Replaced | m.Reduced | m.Canceled | m.Expired | m.Rested):
-        head, marks = order_words(e)
-        start = f"{type(e).__name__.lower()} {head} {e.quantity} @ {e.price}"
-        until = f" until {e.expires - START}" if hasattr(e, "expires") and e.flags >> 5 & 15 == TimeInForce.GTD else ""
-        match e:
-            case m.Executed():
-                return f"{start} leaves {e.leaves} match {e.match_number}{marks}"
-            case m.Replaced():
-                return f"{start} leaves {e.leaves} was {e.original_client_order_id}{marks}"
-            case m.Canceled():
-                return f"{start} {CancelReason(e.reason).name}{marks}"
-            case m.Reduced():
-                return f"{start} leaves {e.leaves}{marks}"
-        return f"{start}{until}{marks}"
-    return other_words(e)
-
-
-def other_words(e):
-    account = name_of(ACCOUNTS, getattr(e, "account", 0))
-    currency = name_of(CURRENCIES, getattr(e, "currency", 0))
-    kind = getattr(e, "command", 0)
-    command = CommandKind(kind).name if kind in list(CommandKind) else str(kind)
-    place = f"{e.instrument} {account}" if hasattr(e, "instrument") and hasattr(e, "account") else ""
-    match e:
-        case m.Settled():
-            sides = f"{name_of(ACCOUNTS, e.buyer)} buys {e.base_amount} of {name_of(ACCOUNTS, e.seller)} for {e.quote_amount}"
-            return f"settled {sides} fees {e.buyer_fee} {e.seller_fee} match {e.match_number}"
-        case m.Rejected():
-            return f"rejected {command} {RejectReason(e.reason).name} {place} {e.client_order_id} inbound {e.inbound}"
-        case m.Acknowledged():
-            return f"acknowledged {command} #{e.order_number} {place} {e.client_order_id} inbound {e.inbound}"
-        case m.Repeated():
-            return f"repeated inbound {e.inbound} first {e.first} count {e.count}"
-        case m.MassCanceled():
-            return f"masscanceled {place} inbound {e.inbound} count {e.count}" + " pending" * bool(e.flags & PENDING)
-        case m.CurrencyDefined():
-            return f"currency {e.currency} {e.symbol} decimals {e.decimals}"
-        case m.InstrumentDefined():
-            limits = f"price {e.price_max} quantity {e.quantity_max} fees {'{} {}'.format(*unpack_halves(e.fee_rates))}"
-            return f"instrument {e.instrument} {e.symbol} flags {e.flags} {limits}"
-        case m.AccountOpened():
-            return f"account {account} firm {e.firm} {e.name}"
-        case m.BalanceChanged():
-            return f"balance {account} {currency} {e.amount:+} = {e.balance} reserved {e.reserved}"
-        case m.SessionGranted():
-            firm = f" of firm {e.firm}" if e.firm else ""
-            return f"granted {name_of(SESSIONS, e.grantee)} {account} {Role(e.role).name}{firm}"
-        case m.CredentialSet():
-            return f"credential {name_of(SESSIONS, e.grantee)} cost {e.cost}"
-        case m.Promoted():
-            return f"promoted {e.epoch}"
-        case m.ClockAccepted():
-            return f"clock {e.clock}"
-        case m.TradingStateChanged():
-            return f"state {place} {TradingState(e.state).name}"
-        case m.DayEnded():
-            return f"day {e.day}"
-        case m.Upgraded():
-            return f"upgraded {e.version}"
-        case m.Quarantined():
-            return f"quarantined {command} {place} timer {e.timer_order}"
-    raise AssertionError(e)
-
-
-def words(event, numbers):
-    """An event in words, and who is told."""
-    return words_of(event) + told(event, numbers)
-
-
-def written(scenario, shown):
-    """The table of a scenario with these events, aligned; `shown` has the words for each step."""
-    lines = [step.line for step in scenario.steps]
-    width = max(len(line) for line, step in zip(lines, scenario.steps, strict=True) if step.expected is not None) + 4
-    out = []
-    for line, step, events in zip(lines, scenario.steps, shown, strict=True):
-        if step.expected is None:
-            out.append(line)
-            continue
-        for at, event in enumerate(events or [""]):
-            out.append(f"{line if at == 0 else '':<{width}}{event}".rstrip())
-    start = ["numbers on"] if scenario.numbers else []
-    return scenario.prose + "\n\n" + "\n".join([*start, *out]) + "\n"
+def worded(word, rest, values):
+    """The flags of an option that has words of its own, taken from the rest; an offset goes to the values."""
+    if word == "stp":
+        return PREVENTIONS[rest.pop(0)] << PREVENTION_SHIFT
+    if word == "off":
+        offset = rest.pop(0)
+        values["offset"] = int(offset.removesuffix("bp"))
+        return BASIS_POINTS if offset.endswith("bp") else 0
+    peg = PEGS[rest.pop(0)] << PEG_SHIFT
+    if rest and re.fullmatch(r"[+-]\d+", rest[0]):
+        values["offset"] = int(rest.pop(0))
+    return peg

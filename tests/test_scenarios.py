@@ -15,13 +15,14 @@ from core.rows import rows
 from tests.model import Model
 from tests.pair import Pair
 from tests.paths import HERE
-from tests.scenario import Scenario, words, written
+from tests.scenario import Scenario
+from tests.scenario_words import words, written
 
 FILES = sorted((HERE / "tests" / "scenarios").glob("*.txt"))
 UNREACHED = {
     "LEVELS_FULL": "needs 65,536 price levels: tests/core/test_bounds.py",
     "MATCH_LIMIT": "needs 65,536 resting orders: tests/core/test_bounds.py",
-    "TOO_MANY_PENDING": "needs 1,024 pending mass operations: tests/core/test_bounds.py",
+    "NO_ROOM": "needs 65,536 price levels: tests/core/test_bounds.py",
 }
 """What no scenario shows, and why."""
 

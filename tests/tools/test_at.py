@@ -9,7 +9,7 @@ from core.rows import to_row
 from journal import snapshots
 from journal.directory import segment_name
 from tests.tools.conftest import FIRST, NINE, ROWS, TRADING, ask, ask_json, flip, run
-from tests.tools.test_history import files
+from tests.tools.told_moments import files
 
 GONE = {"order_number": 1, "client_order_id": 11, "account": 1, "session": 1, "instrument": "AAA/USD", "side": "SELL"}
 SHOWN = {

@@ -11,10 +11,12 @@ import pytest
 from core import messages as m
 from core.reasons import CancelReason, RejectReason
 from core.rows import rows
+from journal.batch import HEADER_SIZE
 from tests.model_venue import read
 from tests.pair import seeds
 from tests.paths import HERE
 from tests.tools.recorded import Recorded
+from tools.causes import find
 from tools.causes.account import account_entries
 from tools.causes.command import tell
 from tools.causes.facts import _FACTS
@@ -23,7 +25,7 @@ from tools.causes.gone import gone
 from tools.causes.match import explain_match
 from tools.causes.order import explain_order
 from tools.failures import Failure, Misuse
-from tools.reading import machine_at, opened
+from tools.reading import begin, machine_at, opened
 from tools.sentences import CANCELED, REJECTED
 
 STEPS = 500
@@ -287,6 +289,28 @@ def test_a_command_for_an_order_that_is_gone_says_what_became_of_it(recorded, jo
         assert (told and (told["order_number"], told["sequence"])) == (
             (ends[-1].order_number, ends[-1].sequence) if ends else None
         )
+
+
+def test_what_became_of_an_order_is_looked_for_backwards(recorded, journal, monkeypatch):
+    """No state before the one that its end follows is begun from; what never was takes all rows, each once."""
+    applied = []
+
+    def watched(*arguments):
+        for batch in find.watched(*arguments):
+            begins, ends = ((at - HEADER_SIZE) // 128 + batch.header.first for at in (batch.begin, batch.end))
+            applied.extend(range(begins, ends))
+            yield batch
+
+    monkeypatch.setattr("tools.causes.gone.watched", watched)
+    ends = recorded.told((m.Executed, m.Canceled, m.Expired, m.Replaced))
+    last = [event for event in ends if freed(event) is not None][-1]
+    begins = int(begin(journal, last.sequence - 1).machine.engine.sequence)
+    told = gone(journal, last.account, freed(last), recorded.head)
+    assert told["sequence"] == last.sequence
+    assert sorted(applied) == [*range(begins + 1, recorded.head + 1)]
+    applied.clear()
+    assert gone(journal, last.account, 2**40, recorded.head) is None
+    assert sorted(applied) == [*range(1, recorded.head + 1)]
 
 
 def freed(event):

@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import groupby, islice
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from core.kinds import COLUMNS, DECIMALS_MASK, HIDDEN, QUANTITY_DECIMALS_SHIFT, ROW_SIZE, SIDE_MASK, Side, StateKind
@@ -209,7 +210,7 @@ class VenueState:
         """Its open orders by order number."""
         accounts = self.column(StateKind.ORDER, _ACCOUNT)
         found = (self.order(at) for at, account in enumerate(accounts) if account == number)
-        return sorted(found, key=lambda order: order.order_number)
+        return sorted(found, key=attrgetter("order_number"))
 
     def sessions_of(self, account: int) -> tuple[int, ...]:
         """The sessions that were granted an account, by number; operators act for every account without a grant."""

@@ -30,15 +30,19 @@ class LastTrades:
         self.since = since
         self.trades: dict[int, Trade] = {}
 
-    def feed(self, batch: Applied) -> None:
-        """Take in the events of a batch."""
-        values = columns(batch.events)
-        kinds, instruments, seen = values[::COLUMNS], values[_INSTRUMENT::COLUMNS], set()
+    def feed(self, batch: Applied, listed: int) -> None:
+        """Take in the events of a batch, after which so many instruments are listed."""
+        values = memoryview(batch.events).cast("q")
+        kinds, instruments = values[::COLUMNS], values[_INSTRUMENT::COLUMNS]
+        seen: set[int] = set()
+        # Backwards, and no further than to the last match of every instrument: where all trade, that is a few rows.
         for at in range(len(kinds) - 1, -1, -1):
             if kinds[at] == _EXECUTED and instruments[at] not in seen:
                 seen.add(instruments[at])
                 row = event_at(batch.events, at)
                 self.trades[row.instrument] = Trade(row.price, row.quantity, row.sequence, row.time, row.detail)
+                if len(seen) == listed:
+                    return
 
     def copy(self) -> "LastTrades":
         """The same, for a moment to keep."""
