@@ -151,7 +151,7 @@ def _instrument(moment: Moment, symbol: str, _shape: Shape) -> Told:
 
 def _session(moment: Moment, number: str, _shape: Shape) -> Told:
     session = moment.session(int(number))
-    return Told(plain(session), [tables.session_table(session)])
+    return Told(plain(session), tables.session_tables(session))
 
 
 def _currencies(moment: Moment, _name: str, _shape: Shape) -> Told:

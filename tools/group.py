@@ -24,8 +24,8 @@ COMMANDS: Final = {
         ("demo", ""), ("bench", ""), ("drill", ""), ("init", ""), ("serve", ""), ("standby", "serve"), ("status", ""),
         ("trade", ""), ("backup", ""), ("restore", "backup"), ("replay", ""), ("whatif", ""), ("at", ""), ("index", "at"),
         ("book", ""), ("order", "life"), ("explain", ""), ("fills", ""), ("verify", ""), ("dump", ""), ("snapshot", ""),
-        ("export", ""), ("project", ""), ("chart", ""), ("diff", ""), ("bisect", "bisecting"), ("import", "imports"),
-        ("admin", ""),
+        ("export", ""), ("project", ""), ("chart", ""), ("diff", ""), ("bisect", "bisecting"), ("rules", ""),
+        ("import", "imports"), ("admin", ""),
     )
 }  # fmt: skip
 """The commands in the order of the help, and the module that has a function, or a Typer, of the command's name."""

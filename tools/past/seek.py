@@ -187,7 +187,7 @@ class Seeker:
 
     def _trace(self, number: int, begin: VenueState, to: int) -> OrderTrace:
         at = begin.place_of(number)
-        trace = OrderTrace(number, begin.orders(at, at + 1)[0] if at is not None else None)
+        trace = OrderTrace(number, begin.order(at) if at is not None else None, begin.terms(number))
 
         def ended(batch: Applied) -> bool:
             trace.feed(batch)
