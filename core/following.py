@@ -37,6 +37,7 @@ class Following(Arrival):
         if self.state == TradingState.OPEN and instrument.state == TradingState.OPEN:
             steps = self._trigger_all(instrument, steps)
             if self.is_crossed(instrument):
+                self.timer_time = 0
                 return 0
             instrument.low = instrument.high = instrument.last_price
         self._follow_pegs(instrument)

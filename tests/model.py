@@ -318,7 +318,10 @@ class Model(Refusals):
         due = [o for o in self.orders if o.timed and (o.expires, o.number) == (q.timer_time, q.timer_order)]
         instrument = c.instrument if c.instrument in self.instruments else 0
         account = c.account if c.account in self.accounts and not instrument else 0
-        if c.of is m.AdvanceTime and due:
+        if c.of is m.AdvanceTime and -q.timer_time in self.instruments:
+            instrument = -q.timer_time
+            self.stop_following(instrument)
+        elif c.of is m.AdvanceTime and due:
             due[0].timed, instrument = False, due[0].instrument
         elif c.of is m.AdvanceTime:
             self.operations = self.operations[1:]

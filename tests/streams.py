@@ -71,12 +71,14 @@ class Stream(Orders):
         return ROW.pack(*columns)
 
     def quarantine_of(self, row):
-        """A Quarantine row that names this one, and a timer that is due where it may have been one; None for what cannot raise."""
+        """A Quarantine row that names this one, and what it was at, a timer or an instrument; None for what cannot raise."""
         if read(row).of is None or read(row).spare:
             return None
         due = [o for o in self.model.orders if o.timed and o.expires <= self.time]
         timer = self.rng.choice(due) if due and self.rng.random() < 0.7 else None
         key = {"timer_time": timer.expires, "timer_order": timer.number} if timer else {}
+        if self.model.touched and self.rng.random() < 0.5:
+            key = {"timer_time": -self.rng.choice((1, 2, 3, *self.model.touched))}
         return to_row(m.Quarantine(named=self.sequence, **key))
 
     def setup(self):
