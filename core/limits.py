@@ -3,7 +3,7 @@
 They are written as literals because those compile to constants, and expressions do not.
 
 Compiled `i64` wraps silently and interpreted `int` grows, so each arithmetic site of `core` stays below
-these bounds by a check made before the change; tests/core/test_bounds.py drives each site to its bound.
+these bounds by a check made before the change; tests/core/test_bounds*.py drive each site to its bound.
 """
 
 from typing import Final
