@@ -257,10 +257,10 @@ class Crossing(Matching):
         return 0
 
     def _displays(self, level: Level) -> i64:
-        """How many orders a level counts as: an iceberg as one for each display."""
+        """How many orders a level counts as: an iceberg as one for each display. Beyond MATCHES_MAX, any number of that."""
         count: i64 = 0
         order = level.first
-        while order is not None:
+        while order is not None and count <= MATCHES_MAX:
             terms = order.terms
             if terms is not None and terms.display != 0:
                 count += (order.leaves + terms.display - 1) // terms.display

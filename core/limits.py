@@ -3,7 +3,7 @@
 They are written as literals because those compile to constants, and expressions do not.
 
 Compiled `i64` wraps silently and interpreted `int` grows, so each arithmetic site of `core` stays below
-these bounds by a check made before the change; tests/core/test_bounds.py drives each site to its bound.
+these bounds by a check made before the change; tests/core/test_bounds*.py drive each site to its bound.
 """
 
 from typing import Final
@@ -40,6 +40,9 @@ FOLLOWERS_MAX: Final = 1_024
 
 REDUCING_MAX: Final = 64
 """Live reduce-only orders of one account in one instrument: each of them may be cut by a match."""
+
+SPENDING_LOTS: Final = 0x100000000000000
+"""More lots than an order of type SPEND_AT_MOST can trade: MATCHES_MAX times QUANTITY_MAX, rounded up."""
 
 RATE_MAX: Final = 1_000_000
 """Largest rate in a second, burst, number of open orders and ratio that a limit may have."""
