@@ -129,7 +129,8 @@ class Telling:
     def _firm(self, event: EventRow) -> int:
         """The firm whose drop copy an event is part of: that of its account, or the one that it names itself (column 9)."""
         if event.account == 0 and event.kind in {EventKind.KILLED, EventKind.LIMIT_SET}:
-            return event.price
+            firm: int = event.price
+            return firm
         return self._firms.get(event.account, 0)
 
 
