@@ -128,10 +128,9 @@ class Telling:
 
     def _firm(self, event: EventRow) -> int:
         """The firm whose drop copy an event is part of: that of its account, or the one that it names itself (column 9)."""
-        if event.account == 0 and event.kind in {EventKind.KILLED, EventKind.LIMIT_SET}:
-            firm: int = event.price
-            return firm
-        return self._firms.get(event.account, 0)
+        own = event.account == 0 and event.kind in {EventKind.KILLED, EventKind.LIMIT_SET}
+        firm: int = event.price if own else self._firms.get(event.account, 0)
+        return firm
 
 
 def _step(last: dict[int, int], of: int, number: int) -> int:
