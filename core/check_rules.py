@@ -8,12 +8,22 @@ from core.book import Order
 from core.codes import AccountStanding, OrderType, Prevention, Side
 from core.codes import Limit as Kind
 from core.counting import closing, worth
+from core.definitions import are_rates
 from core.engine import Engine
 from core.holder import KILLED, LIMITED, STANDING, Holder
 from core.instrument import Instrument
 from core.kinds import HIDDEN, REDUCE_ONLY
 from core.ledger import Account
-from core.limits import FOLLOWERS_MAX, GROUP_MAX, NANOSECONDS, RATE_MAX, RATIO_TRADES_MAX, REDUCING_MAX, SUM_MAX
+from core.limits import (
+    FOLLOWERS_MAX,
+    GROUP_MAX,
+    NANOSECONDS,
+    RATE_MAX,
+    RATIO_TRADES_MAX,
+    REDUCING_MAX,
+    SUM_MAX,
+    TIERS_MAX,
+)
 from core.terms import CROSSED, FOR_PRICE, IN_BOOK, PARKED, Terms, is_special, type_of, waits_for_price
 
 
@@ -123,6 +133,7 @@ def check_rules(engine: Engine, sums: RuleSums) -> None:
         if session is not None and session.number != 0:
             _check_holder("s", session.number, session, engine.now, sums)
     _check_ratios(engine)
+    _check_fees(engine)
 
 
 def _check_instrument(engine: Engine, instrument: Instrument, sums: RuleSums) -> None:
@@ -173,3 +184,19 @@ def _check_ratios(engine: Engine) -> None:
     for firm in engine.firms:
         count += 1 if firm is not None and firm.limit(Kind.ORDER_TO_TRADE, 0) is not None else 0
     hold(engine.ratios == count, "ratios")
+
+
+def _check_fees(engine: Engine) -> None:
+    # Tiers rise from volume 0; an instrument names a schedule that is known.
+    for schedule in engine.fee_schedules:
+        if schedule is not None:
+            hold(1 <= len(schedule.tiers) <= TIERS_MAX + 1, "tiers of a schedule")
+            before: i64 = -1
+            for tier in schedule.tiers:
+                hold((before < 0) == (tier.volume == 0) and before < tier.volume <= SUM_MAX, "volume of a tier")
+                hold(are_rates(tier.fee_rates), "rates of a tier")
+                before = tier.volume
+    for instrument in engine.instruments:
+        rules = instrument.rules if instrument is not None else None
+        if rules is not None and rules.schedule is not None:
+            hold(engine.fee_schedule(rules.schedule.number) is rules.schedule, "schedule of an instrument")

@@ -146,6 +146,11 @@ class Crossing(Matching):
         if incoming.terms is not None:
             self.recount(incoming, incoming.terms)
         rules = instrument.rules
+        if rules is not None and rules.schedule is not None:
+            schedule = rules.schedule
+            amount = instrument.amount(price, quantity)
+            resting.account.volume(schedule).add(amount, schedule.period)
+            incoming.account.volume(schedule).add(amount, schedule.period)
         if rules is not None and rules.exposures:
             self.move(resting, quantity)
             self.move(incoming, quantity)

@@ -171,6 +171,8 @@ class Engine(Control):
             self.accept_clock(row, at)
         elif kind == CommandKind.KILL:
             self.kill(row, at)
+        elif kind == CommandKind.SET_FEE_SCHEDULE:
+            self.set_fee_schedule(row, at)
         elif kind == CommandKind.SET_ACCOUNT:
             self.set_account(row, at)
         elif kind == CommandKind.SET_LIMIT:
@@ -252,7 +254,9 @@ def is_control(kind: i64) -> bool:
     """Whether this is a kind of command for session 0 and operators alone."""
     if CommandKind.DEFINE_CURRENCY <= kind <= CommandKind.QUARANTINE:
         return True
-    return CommandKind.KILL <= kind <= CommandKind.SET_LIMIT or kind == CommandKind.SET_RULES
+    if CommandKind.KILL <= kind <= CommandKind.SET_LIMIT:
+        return True
+    return kind == CommandKind.SET_FEE_SCHEDULE or kind == CommandKind.SET_RULES
 
 
 def names_instrument(kind: i64) -> bool:

@@ -53,6 +53,10 @@ GROUP_MAX: Final = 0xFFFFF
 BASIS_POINTS_MAX: Final = 9_999
 """Largest offset of a trailing stop in basis points."""
 
+SCHEDULE_NUMBER_MAX: Final = 65_535
+TIERS_MAX: Final = 15
+"""Largest number of a fee schedule, and of a tier of one."""
+
 RATIO_TRADES_MAX: Final = 0xFFFFFFFFFF
 """Trades that a ratio counts in a day, so that its products stay within bounds."""
 

@@ -49,7 +49,9 @@ def sendable(kind: i64) -> bool:
         return True
     if kind == CommandKind.PROMOTE:
         return False
-    return CommandKind.KILL <= kind <= CommandKind.SET_LIMIT or kind == CommandKind.SET_RULES
+    if CommandKind.KILL <= kind <= CommandKind.SET_LIMIT:
+        return True
+    return kind == CommandKind.SET_FEE_SCHEDULE or kind == CommandKind.SET_RULES
 
 
 def take(data: bytes, begin: i64, session: i64, expected: i64, room: i64, out: BytesWriter) -> i64:

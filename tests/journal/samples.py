@@ -27,6 +27,7 @@ from core.messages import (
     Row,
     SetAccount,
     SetCredential,
+    SetFeeSchedule,
     SetLimit,
     SetRules,
     SetTradingState,
@@ -45,7 +46,7 @@ SEMANTICS = 1
 BASE = 1_700_000_000_000_000_000
 KINDS: tuple[type[Row], ...] = (
     Quarantine, DefineCurrency, DefineInstrument, OpenAccount, Deposit, Withdraw, GrantSession, SetTradingState,
-    AdvanceTime, EndOfDay, Upgrade, Kill, SetCredential, Promote, AcceptClock, SetAccount,
+    AdvanceTime, EndOfDay, Upgrade, SetFeeSchedule, Kill, SetCredential, Promote, AcceptClock, SetAccount,
     SetLimit, SetRules, EnterOrder, ReplaceOrder, ReduceOrder, CancelOrder, MassCancel,
 )  # fmt: skip
 
