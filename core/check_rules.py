@@ -139,7 +139,10 @@ def check_rules(engine: Engine, sums: RuleSums) -> None:
 def _check_instrument(engine: Engine, instrument: Instrument, sums: RuleSums) -> None:
     followers = instrument.followers
     number = instrument.number
-    ruled = 1 if instrument.rules is not None else 0
+    ruled = (1 if instrument.rules is not None else 0) + (1 if instrument.steps else 0)
+    for ladder in (instrument.bids, instrument.asks):
+        top = ladder.top
+        hold(top is None or (len(instrument.steps) > 0 and top.level is ladder.best), "order that set the best price")
     hold(instrument.special == sums.special.get(number, 0) + ruled, "special orders of an instrument")
     watch = len(followers.rising) + len(followers.falling) + len(followers.trailing) + len(followers.pegged)
     hold(instrument.watch == watch == sums.watch.get(number, 0), "orders that follow")

@@ -28,6 +28,7 @@ class CommandKind:
     ACCEPT_CLOCK: Final = 19
     SET_ACCOUNT: Final = 20
     SET_LIMIT: Final = 21
+    SET_ALLOCATION: Final = 23
     SET_RULES: Final = 29
     ENTER_ORDER: Final = 32
     REPLACE_ORDER: Final = 33
@@ -54,6 +55,7 @@ class EventKind:
     LIMIT_SET: Final = 268
     ACCOUNT_SET: Final = 269
     RULES_SET: Final = 270
+    ALLOCATION_SET: Final = 274
     FEE_SCHEDULE_SET: Final = 273
     ACCEPTED: Final = 288
     REJECTED: Final = 289
@@ -82,6 +84,7 @@ class StateKind:
     FEE_TIER: Final = 529
     INSTRUMENT: Final = 514
     RULES: Final = 525
+    ALLOCATION: Final = 531
     FIRM: Final = 515
     ACCOUNT: Final = 516
     BALANCE: Final = 517
@@ -164,6 +167,15 @@ class KillAct:
 
     KILL: Final = 1
     REVIVE: Final = 2
+
+
+class Step:
+    """core.kinds.Step."""
+
+    TOP: Final = 1
+    LEAD: Final = 2
+    PRO_RATA: Final = 3
+    LARGEST: Final = 4
 
 
 class Limit:

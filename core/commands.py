@@ -253,6 +253,21 @@ class SetLimit(Command, frozen=True):
     reason: Text2 = ""
 
 
+class SetAllocation(Command, frozen=True):
+    """Set how the orders of a price level share an incoming order: up to six steps, 0 from the first unused one on."""
+
+    KIND = CommandKind.SET_ALLOCATION
+    instrument: int = 0
+    column_7: int = 0
+    step_1: int = 0
+    step_2: int = 0
+    step_3: int = 0
+    step_4: int = 0
+    step_5: int = 0
+    step_6: int = 0
+    reason: Text2 = ""
+
+
 class SetRules(Command, frozen=True):
     """Set the rules of an instrument: protection in ticks, collar in millionths, bounds in lots and quote units."""
 

@@ -205,6 +205,21 @@ class RulesSet(Event, frozen=True):
     fee_schedule: int = 0
 
 
+class AllocationSet(Event, frozen=True):
+    """The steps of allocation of an instrument are now these."""
+
+    KIND = EventKind.ALLOCATION_SET
+    flags: int = 0
+    instrument: int = 0
+    column_7: int = 0
+    step_1: int = 0
+    step_2: int = 0
+    step_3: int = 0
+    step_4: int = 0
+    step_5: int = 0
+    step_6: int = 0
+
+
 class FeeScheduleSet(Event, frozen=True):
     """A tier of a fee schedule is now this."""
 

@@ -57,6 +57,7 @@ class CommandKind(IntEnum):
     ACCEPT_CLOCK = 19
     SET_ACCOUNT = 20
     SET_LIMIT = 21
+    SET_ALLOCATION = 23
     SET_RULES = 29
     ENTER_ORDER = 32
     REPLACE_ORDER = 33
@@ -83,6 +84,7 @@ class EventKind(IntEnum):
     LIMIT_SET = 268
     ACCOUNT_SET = 269
     RULES_SET = 270
+    ALLOCATION_SET = 274
     FEE_SCHEDULE_SET = 273
     ACCEPTED = 288
     REJECTED = 289
@@ -111,6 +113,7 @@ class StateKind(IntEnum):
     FEE_TIER = 529
     INSTRUMENT = 514
     RULES = 525
+    ALLOCATION = 531
     FIRM = 515
     ACCOUNT = 516
     BALANCE = 517
@@ -195,6 +198,15 @@ class KillAct(IntEnum):
     REVIVE = 2
 
 
+class Step(IntEnum):
+    """How a step of SetAllocation shares an incoming order among the orders of a price level; docs/matching.md."""
+
+    TOP = 1
+    LEAD = 2
+    PRO_RATA = 3
+    LARGEST = 4
+
+
 class Limit(IntEnum):
     """Which limit SetLimit sets; docs/commands.md gives value, second value and bounds of each."""
 
@@ -255,6 +267,15 @@ ENTER_FLAGS: Final = 0xFFFFF
 """The bits that EnterOrder may set today; docs/commands.md (Drafts) says what the next ones will mean."""
 PLAIN_FLAGS: Final = 0x3FF
 """Without another bit an order of type LIMIT or MARKET needs none of the rules of docs/matching.md."""
+
+# Parts of a step of SetAllocation.
+STEP_MASK: Final = 0xFF
+SHARE_SHIFT: Final = 8
+SHARE_MASK: Final = 0xFFFFF
+LEAD_SHIFT: Final = 28
+LEAD_MASK: Final = 0xFFFFF
+LOTS_SHIFT: Final = 48
+LOTS_MASK: Final = 0x7FFF
 
 # Flags of EndOfDay.
 FEE_PERIOD: Final = 0x1

@@ -26,6 +26,7 @@ from core.commands import (
     ReduceOrder,
     ReplaceOrder,
     SetAccount,
+    SetAllocation,
     SetCredential,
     SetFeeSchedule,
     SetLimit,
@@ -37,6 +38,7 @@ from core.commands import (
 from core.events import (
     AccountOpened,
     AccountSet,
+    AllocationSet,
     BalanceChanged,
     ClockAccepted,
     CredentialSet,
@@ -76,6 +78,7 @@ from core.order_events import (
 )
 from core.states import (
     AccountState,
+    AllocationState,
     AnswersState,
     BalanceState,
     CurrencyState,
@@ -122,6 +125,8 @@ __all__ = [
     "AccountState",
     "Acknowledged",
     "AdvanceTime",
+    "AllocationSet",
+    "AllocationState",
     "AnswersState",
     "BalanceChanged",
     "BalanceState",
@@ -180,6 +185,7 @@ __all__ = [
     "SessionGranted",
     "SessionState",
     "SetAccount",
+    "SetAllocation",
     "SetCredential",
     "SetFeeSchedule",
     "SetLimit",

@@ -7,9 +7,9 @@ from typing import Final
 from librt.strings import read_i64_le
 from mypy_extensions import i64
 
+from core.allocating import Allocating
 from core.book import Ladder, Order
 from core.codes import CancelReason, RejectReason, Role, Side, TimeInForce, TradingState
-from core.crossing import Crossing
 from core.instrument import Instrument
 from core.kinds import C6, C7, C8, TIME_IN_FORCE_MASK, TIME_IN_FORCE_SHIFT
 from core.ledger import Account
@@ -20,7 +20,7 @@ from core.terms import Terms, is_special
 _ALL_OPEN: Final = 3 * TradingState.OPEN
 
 
-class Placing(Crossing):
+class Placing(Allocating):
     """Refusals by name and state, reservations, resting."""
 
     __slots__ = ()
@@ -79,7 +79,11 @@ class Placing(Crossing):
             order.terms = None
         elif terms is not None and terms.display != 0:
             terms.shown = terms.display if terms.display < order.leaves else order.leaves
-        self.same(order).add(order)
+        ladder = self.same(order)
+        sets_best = order.instrument.steps and not ladder.reaches(order.price)
+        ladder.add(order)
+        if sets_best:
+            ladder.top = order
         if not order.live:
             self.enlist(order)
         if order.instrument.watch != 0:

@@ -23,12 +23,15 @@ from core.snapshot_rules import (
     dump_following,
     dump_holders,
     dump_rules,
+    dump_steps,
     dump_terms,
     dump_volumes,
     load_fee_tier,
     load_following,
     load_holder,
     load_rules,
+    load_steps,
+    load_tops,
     load_terms,
     load_volume,
     write_row,
@@ -75,6 +78,7 @@ def dump(engine: Engine) -> bytes:
                 instrument.last_price,
             ])  # fmt: skip
             dump_rules(out, instrument)
+            dump_steps(out, instrument)
     for firm in engine.firms:
         if firm is not None:
             write_row(out, StateKind.FIRM, [firm.number, firm.drop_copy, 1 if firm.killed() else 0])
@@ -211,6 +215,7 @@ def load(rows: bytes, begin: i64, end: i64) -> Engine:
         if order.number == read_i64_le(rows, begin + _TODO_ORDER):
             engine.todo_order = order
     load_following(engine, rows, begin, end)
+    load_tops(engine, rows, begin, end)
     return engine
 
 
@@ -233,6 +238,8 @@ def _load(engine: Engine, kind: i64, rows: bytes, at: i64) -> None:
         put(engine.instruments, first, _load_instrument(engine, rows, at))
     elif kind == StateKind.RULES:
         load_rules(known(engine.instrument(first)), engine.fee_schedule(read_i64_le(rows, at + 64)), rows, at)
+    elif kind == StateKind.ALLOCATION:
+        load_steps(known(engine.instrument(first)), rows, at)
     elif kind == StateKind.FEE_TIER:
         load_fee_tier(engine, rows, at)
     elif kind == StateKind.FIRM:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from librt.strings import BytesWriter, read_i64_le, write_i64_le
 from mypy_extensions import i64
@@ -17,8 +17,10 @@ from core.special import pays_as_it_goes
 from core.state import put
 from core.terms import Terms, is_special
 
+_STEPS: Final = 6
+
 if TYPE_CHECKING:
-    from core.book import Order
+    from core.book import Ladder, Order
     from core.engine import Engine
 
 
@@ -41,6 +43,43 @@ def dump_rules(out: BytesWriter, instrument: Instrument) -> None:
             instrument.number, rules.flags, rules.protection, rules.collar, rules.quantity_min, rules.notional_min,
             rules.notional_max, rules.schedule.number if rules.schedule is not None else 0,
         ])  # fmt: skip
+
+
+def dump_steps(out: BytesWriter, instrument: Instrument) -> None:
+    """The steps of allocation of an instrument, if it has any, and the orders that set the best prices."""
+    if instrument.steps:
+        bid = instrument.bids.top
+        ask = instrument.asks.top
+        spare = [0] * (_STEPS - len(instrument.steps))
+        tops = [bid.number if bid is not None else 0, ask.number if ask is not None else 0]
+        write_row(out, StateKind.ALLOCATION, [instrument.number, *instrument.steps, *spare, *tops])
+
+
+def load_steps(instrument: Instrument, rows: bytes, at: i64) -> None:
+    """The steps that an ALLOCATION row gives an instrument."""
+    instrument.steps = [step for step in [read_i64_le(rows, at + 16 + 8 * n) for n in range(_STEPS)] if step != 0]
+    instrument.special += 1 if instrument.steps else 0
+
+
+def load_tops(engine: Engine, rows: bytes, begin: i64, end: i64) -> None:
+    """After all orders are known: those that set the best prices, which stand at them."""
+    at = begin
+    while at < end:
+        if read_i64_le(rows, at) == StateKind.ALLOCATION:
+            instrument = engine.instrument(read_i64_le(rows, at + 8))
+            if instrument is None:
+                raise ValueError("a row names an instrument that does not exist")
+            _load_top(instrument.bids, read_i64_le(rows, at + 64))
+            _load_top(instrument.asks, read_i64_le(rows, at + 72))
+        at += ROW_SIZE
+
+
+def _load_top(ladder: Ladder, number: i64) -> None:
+    order = ladder.best.first if ladder.best is not None else None
+    while order is not None:
+        if order.number == number:
+            ladder.top = order
+        order = order.behind
 
 
 def load_rules(instrument: Instrument, schedule: FeeSchedule | None, rows: bytes, at: i64) -> None:

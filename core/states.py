@@ -85,6 +85,21 @@ class RulesState(State, frozen=True):
     fee_schedule: int = 0
 
 
+class AllocationState(State, frozen=True):
+    """The steps of allocation of an instrument, and the orders that set the best price of each side, or 0."""
+
+    KIND = StateKind.ALLOCATION
+    instrument: int = 0
+    step_1: int = 0
+    step_2: int = 0
+    step_3: int = 0
+    step_4: int = 0
+    step_5: int = 0
+    step_6: int = 0
+    top_bid: int = 0
+    top_ask: int = 0
+
+
 class FirmState(State, frozen=True):
     """A firm and its drop copy number."""
 

@@ -51,7 +51,9 @@ def sendable(kind: i64) -> bool:
         return False
     if CommandKind.KILL <= kind <= CommandKind.SET_LIMIT:
         return True
-    return kind == CommandKind.SET_FEE_SCHEDULE or kind == CommandKind.SET_RULES
+    if kind == CommandKind.SET_FEE_SCHEDULE or kind == CommandKind.SET_ALLOCATION:
+        return True
+    return kind == CommandKind.SET_RULES
 
 
 def take(data: bytes, begin: i64, session: i64, expected: i64, room: i64, out: BytesWriter) -> i64:
