@@ -21,6 +21,7 @@ class CommandKind:
     END_OF_DAY: Final = 9
     UPGRADE: Final = 10
     QUARANTINE: Final = 11
+    SET_FEE_SCHEDULE: Final = 13
     KILL: Final = 16
     SET_CREDENTIAL: Final = 17
     PROMOTE: Final = 18
@@ -53,6 +54,7 @@ class EventKind:
     LIMIT_SET: Final = 268
     ACCOUNT_SET: Final = 269
     RULES_SET: Final = 270
+    FEE_SCHEDULE_SET: Final = 273
     ACCEPTED: Final = 288
     REJECTED: Final = 289
     EXECUTED: Final = 290
@@ -77,6 +79,7 @@ class StateKind:
 
     ENGINE: Final = 512
     CURRENCY: Final = 513
+    FEE_TIER: Final = 529
     INSTRUMENT: Final = 514
     RULES: Final = 525
     FIRM: Final = 515
@@ -92,6 +95,7 @@ class StateKind:
     FOLLOWING: Final = 526
     LIMIT: Final = 527
     EXPOSURE: Final = 528
+    VOLUME: Final = 530
     DIGEST: Final = 540
     END: Final = 541
 

@@ -146,6 +146,11 @@ class Crossing(Matching):
         if incoming.terms is not None:
             self.recount(incoming, incoming.terms)
         rules = instrument.rules
+        if rules is not None and rules.schedule is not None:
+            schedule = rules.schedule
+            amount = instrument.amount(price, quantity)
+            resting.account.volume(schedule).add(amount, schedule.period)
+            incoming.account.volume(schedule).add(amount, schedule.period)
         if rules is not None and rules.exposures:
             self.move(resting, quantity)
             self.move(incoming, quantity)
@@ -257,10 +262,10 @@ class Crossing(Matching):
         return 0
 
     def _displays(self, level: Level) -> i64:
-        """How many orders a level counts as: an iceberg as one for each display."""
+        """How many orders a level counts as: an iceberg as one for each display. Beyond MATCHES_MAX, any number of that."""
         count: i64 = 0
         order = level.first
-        while order is not None:
+        while order is not None and count <= MATCHES_MAX:
             terms = order.terms
             if terms is not None and terms.display != 0:
                 count += (order.leaves + terms.display - 1) // terms.display

@@ -9,8 +9,10 @@ from __future__ import annotations
 from librt.strings import read_i64_le
 from mypy_extensions import i64
 
+from core.book import Order
 from core.codes import CommandKind, EventKind, RejectReason, Role, TradingState
 from core.control import Control
+from core.instrument import Instrument
 from core.kinds import C6, C7, C8, C9, C10, INBOUND, KIND, ROW_SIZE, SEQUENCE, SESSION, TIME
 from core.limits import STEPS_MAX, SUM_MAX
 from core.session import Session, content_hash
@@ -169,6 +171,8 @@ class Engine(Control):
             self.accept_clock(row, at)
         elif kind == CommandKind.KILL:
             self.kill(row, at)
+        elif kind == CommandKind.SET_FEE_SCHEDULE:
+            self.set_fee_schedule(row, at)
         elif kind == CommandKind.SET_ACCOUNT:
             self.set_account(row, at)
         elif kind == CommandKind.SET_LIMIT:
@@ -206,13 +210,14 @@ class Engine(Control):
             self.change_state(None, 0, 0, TradingState.CANCEL_ONLY)
 
     def _drop_timer(self, timer_time: i64, timer_order: i64) -> i64:
-        """Drop the timer that raised, or else the first pending mass operation; returns the instrument to halt, or 0."""
-        if timer_time < 0:
-            stirred = self.instrument(-timer_time)
-            if stirred is not None and stirred.stirred:
-                stirred.stirred = False
-                self.following.remove(stirred)
-                return -timer_time
+        """Drop what raised: the timer, what made an instrument follow, or else the first pending mass operation.
+
+        Returns the instrument to halt, or 0.
+        """
+        followed = self.instrument(-timer_time)
+        if followed is not None:
+            self._drop_following(followed)
+            return -timer_time
         self.dropped += 1
         order = self.timers.get((timer_time, timer_order))
         if order is not None:
@@ -222,12 +227,36 @@ class Engine(Control):
         self.drop_todo()
         return 0
 
+    def _drop_following(self, instrument: Instrument) -> None:
+        """The instrument is due no more; where nothing but this row made it so, what would do it again is dropped.
+
+        Otherwise every AdvanceTime row would raise as this one did: its timers run, or its mass operation goes on, before
+        the instrument follows.
+        """
+        if instrument.stirred:
+            instrument.stirred = False
+            self.following.remove(instrument)
+            return
+        due: list[Order] = []
+        for order in self.timers.values():
+            if order.expires > self.now:
+                break
+            if order.instrument is instrument:
+                due.append(order)
+        self.dropped += 1
+        for order in due:
+            self.stop_timer(order)
+        if not due:
+            self.drop_todo()
+
 
 def is_control(kind: i64) -> bool:
     """Whether this is a kind of command for session 0 and operators alone."""
     if CommandKind.DEFINE_CURRENCY <= kind <= CommandKind.QUARANTINE:
         return True
-    return CommandKind.KILL <= kind <= CommandKind.SET_LIMIT or kind == CommandKind.SET_RULES
+    if CommandKind.KILL <= kind <= CommandKind.SET_LIMIT:
+        return True
+    return kind == CommandKind.SET_FEE_SCHEDULE or kind == CommandKind.SET_RULES
 
 
 def names_instrument(kind: i64) -> bool:

@@ -202,6 +202,20 @@ class RulesSet(Event, frozen=True):
     quantity_min: int = 0
     notional_min: int = 0
     notional_max: int = 0
+    fee_schedule: int = 0
+
+
+class FeeScheduleSet(Event, frozen=True):
+    """A tier of a fee schedule is now this."""
+
+    KIND = EventKind.FEE_SCHEDULE_SET
+    flags: int = 0
+    column_6: int = 0
+    column_7: int = 0
+    schedule: int = 0
+    tier: int = 0
+    volume: int = 0
+    fee_rates: int = 0
 
 
 class CredentialSet(Event, frozen=True):

@@ -37,6 +37,7 @@ class Following(Arrival):
         if self.state == TradingState.OPEN and instrument.state == TradingState.OPEN:
             steps = self._trigger_all(instrument, steps)
             if self.is_crossed(instrument):
+                self.timer_time = 0
                 return 0
             instrument.low = instrument.high = instrument.last_price
         self._follow_pegs(instrument)
@@ -168,14 +169,18 @@ def may_enter(account: Account, flags: i64) -> bool:
 
 
 def trailed(order: Order, terms: Terms, last: i64) -> i64:
-    """The trigger price of a trailing stop after it has followed the last price; it never goes back."""
+    """The trigger price of a trailing stop after it has followed the last price; it never goes back.
+
+    The last price may be above the prices of the instrument, where those have been lowered since.
+    """
     offset = terms.offset
+    highest = order.instrument.price_max
     if order.flags & BASIS_POINTS:
         offset = last * terms.offset // _BASIS
         if offset == 0:
             offset = 1
     if order.side == Side.SELL:
-        price = last - offset
+        price = last - offset if last - offset < highest else highest
         return price if price > terms.trigger_price else terms.trigger_price
-    price = last + offset
+    price = last + offset if last + offset < highest else highest
     return price if price < terms.trigger_price else terms.trigger_price

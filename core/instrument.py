@@ -11,6 +11,7 @@ from mypy_extensions import i64
 from core.codes import Rounding, TradingState
 from core.book import Ladder
 from core.kinds import ROUNDING_MASK, ROUNDING_SHIFT
+from core.fees import FeeSchedule
 from core.ledger import Currency
 from core.terms import Followers
 from core.limits import FEE_SCALE, SUM_MAX
@@ -20,7 +21,10 @@ from core.text import high_half, low_half
 class Rules:
     """What SetRules says of an instrument; ticks, millionths, lots and quote units, 0 for none."""
 
-    __slots__ = ("collar", "exposures", "flags", "notional_max", "notional_min", "protection", "quantity_min")
+    __slots__ = (
+        "collar", "exposures", "flags", "notional_max", "notional_min", "protection", "quantity_min",
+        "schedule",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.flags: i64 = 0
@@ -29,6 +33,8 @@ class Rules:
         self.quantity_min: i64 = 0
         self.notional_min: i64 = 0
         self.notional_max: i64 = 0
+        # The fee schedule that is charged in the place of the instrument's own rates.
+        self.schedule: FeeSchedule | None = None
         # Whether positions and open orders are counted.
         self.exposures = False
 

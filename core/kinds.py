@@ -50,6 +50,7 @@ class CommandKind(IntEnum):
     END_OF_DAY = 9
     UPGRADE = 10
     QUARANTINE = 11
+    SET_FEE_SCHEDULE = 13
     KILL = 16
     SET_CREDENTIAL = 17
     PROMOTE = 18
@@ -82,6 +83,7 @@ class EventKind(IntEnum):
     LIMIT_SET = 268
     ACCOUNT_SET = 269
     RULES_SET = 270
+    FEE_SCHEDULE_SET = 273
     ACCEPTED = 288
     REJECTED = 289
     EXECUTED = 290
@@ -106,6 +108,7 @@ class StateKind(IntEnum):
 
     ENGINE = 512
     CURRENCY = 513
+    FEE_TIER = 529
     INSTRUMENT = 514
     RULES = 525
     FIRM = 515
@@ -121,6 +124,7 @@ class StateKind(IntEnum):
     FOLLOWING = 526
     LIMIT = 527
     EXPOSURE = 528
+    VOLUME = 530
     DIGEST = 540
     END = 541
 
@@ -251,6 +255,10 @@ ENTER_FLAGS: Final = 0xFFFFF
 """The bits that EnterOrder may set today; docs/commands.md (Drafts) says what the next ones will mean."""
 PLAIN_FLAGS: Final = 0x3FF
 """Without another bit an order of type LIMIT or MARKET needs none of the rules of docs/matching.md."""
+
+# Flags of EndOfDay.
+FEE_PERIOD: Final = 0x1
+"""The fee period ends with the day: volumes begin at 0."""
 
 # Flags of SetRules.
 EXPOSURES: Final = 0x1

@@ -27,6 +27,7 @@ from core.commands import (
     ReplaceOrder,
     SetAccount,
     SetCredential,
+    SetFeeSchedule,
     SetLimit,
     SetRules,
     SetTradingState,
@@ -42,6 +43,7 @@ from core.events import (
     CurrencyDefined,
     DayEnded,
     Event,
+    FeeScheduleSet,
     InstrumentDefined,
     Killed,
     LimitSet,
@@ -80,6 +82,7 @@ from core.states import (
     DigestState,
     EngineState,
     ExposureState,
+    FeeTierState,
     FirmState,
     FollowingState,
     GrantState,
@@ -93,6 +96,7 @@ from core.states import (
     StateEnd,
     TermsState,
     TodoState,
+    VolumeState,
 )
 
 
@@ -141,6 +145,8 @@ __all__ = [
     "Executed",
     "Expired",
     "ExposureState",
+    "FeeScheduleSet",
+    "FeeTierState",
     "FirmState",
     "FollowingState",
     "GrantSession",
@@ -175,6 +181,7 @@ __all__ = [
     "SessionState",
     "SetAccount",
     "SetCredential",
+    "SetFeeSchedule",
     "SetLimit",
     "SetRules",
     "SetTradingState",
@@ -190,5 +197,6 @@ __all__ = [
     "Triggered",
     "Upgrade",
     "Upgraded",
+    "VolumeState",
     "Withdraw",
 ]

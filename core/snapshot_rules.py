@@ -9,10 +9,12 @@ from mypy_extensions import i64
 
 from core.codes import Limit as Kind
 from core.codes import Side, StateKind
+from core.fees import FeeSchedule
 from core.holder import LIMITED, Holder, Limit
 from core.instrument import Instrument, Rules
 from core.kinds import COLUMNS, EXPOSURES, ROW_SIZE
 from core.special import pays_as_it_goes
+from core.state import put
 from core.terms import Terms, is_special
 
 if TYPE_CHECKING:
@@ -37,11 +39,11 @@ def dump_rules(out: BytesWriter, instrument: Instrument) -> None:
     if rules is not None:
         write_row(out, StateKind.RULES, [
             instrument.number, rules.flags, rules.protection, rules.collar, rules.quantity_min, rules.notional_min,
-            rules.notional_max,
+            rules.notional_max, rules.schedule.number if rules.schedule is not None else 0,
         ])  # fmt: skip
 
 
-def load_rules(instrument: Instrument, rows: bytes, at: i64) -> None:
+def load_rules(instrument: Instrument, schedule: FeeSchedule | None, rows: bytes, at: i64) -> None:
     """The rules that a RULES row gives an instrument."""
     rules = Rules()
     rules.flags = read_i64_le(rows, at + 16)
@@ -51,6 +53,7 @@ def load_rules(instrument: Instrument, rows: bytes, at: i64) -> None:
     rules.quantity_min = read_i64_le(rows, at + 40)
     rules.notional_min = read_i64_le(rows, at + 48)
     rules.notional_max = read_i64_le(rows, at + 56)
+    rules.schedule = schedule
     instrument.rules = rules
     instrument.special += 1
 
@@ -118,6 +121,49 @@ def load_following(engine: Engine, rows: bytes, begin: i64, end: i64) -> None:
                 instrument.low = read_i64_le(rows, at + 24)
                 instrument.high = read_i64_le(rows, at + 32)
         at += ROW_SIZE
+
+
+def dump_fee_tiers(out: BytesWriter, engine: Engine) -> None:
+    """The tiers of all fee schedules."""
+    for schedule in engine.fee_schedules:
+        if schedule is not None:
+            number: i64 = 0
+            for tier in schedule.tiers:
+                write_row(
+                    out, StateKind.FEE_TIER, [schedule.number, number, tier.volume, tier.fee_rates, schedule.period]
+                )
+                number += 1
+
+
+def load_fee_tier(engine: Engine, rows: bytes, at: i64) -> None:
+    """A tier of a fee schedule."""
+    number = read_i64_le(rows, at + 8)
+    schedule = engine.fee_schedule(number)
+    if schedule is None:
+        schedule = FeeSchedule(number)
+        put(engine.fee_schedules, number, schedule)
+    schedule.put(read_i64_le(rows, at + 16), read_i64_le(rows, at + 24), read_i64_le(rows, at + 32))
+    schedule.period = read_i64_le(rows, at + 40)
+
+
+def dump_volumes(out: BytesWriter, engine: Engine) -> None:
+    """What accounts have traded in fee schedules in the period that is not over."""
+    for account in engine.accounts:
+        if account is not None:
+            for number in sorted(account.volumes):
+                volume = account.volumes[number]
+                schedule = engine.fee_schedule(number)
+                if schedule is not None and volume.in_period(schedule.period) != 0:
+                    write_row(out, StateKind.VOLUME, [account.number, number, volume.total, volume.period])
+
+
+def load_volume(engine: Engine, rows: bytes, at: i64) -> None:
+    """The volume of an account in a fee schedule."""
+    account = engine.account(read_i64_le(rows, at + 8))
+    schedule = engine.fee_schedule(read_i64_le(rows, at + 16))
+    if account is None or schedule is None:
+        raise ValueError("a volume is nobody's, or of no schedule")
+    account.volume(schedule).add(read_i64_le(rows, at + 24), read_i64_le(rows, at + 32))
 
 
 def dump_holders(out: BytesWriter, engine: Engine) -> None:

@@ -35,6 +35,7 @@ from core.ledger import Account
 from core.limits import SUM_MAX
 from core.placing import rests_by, time_in_force_of
 from core.state import fits
+from core.text import high_half, low_half
 from core.terms import CROSSED, FOR_PRICE, IN_BOOK, Terms, type_of, waits_for_price
 
 
@@ -90,6 +91,12 @@ class Special(Following):
             terms.armed = self.sequence
             terms.limit = terms.trigger_price if order_type == OrderType.TRAILING_STOP else 0
         terms.pays = side == Side.BUY and pays_as_it_goes(order)
+        rules = instrument.rules
+        if rules is not None and rules.schedule is not None:
+            schedule = rules.schedule
+            rates = schedule.rates(account.volume(schedule).in_period(schedule.period))
+            order.maker_rate = low_half(rates)
+            order.taker_rate = high_half(rates)
         return order
 
     def _refuse_new(self, order: Order, terms: Terms, quantity: i64, expires: i64) -> i64:

@@ -9,11 +9,23 @@ from core.cancels import misuses_from_11
 from core.codes import AccountStanding, CommandKind, EventKind, KillAct, Prevention, RejectReason
 from core.codes import Limit as Kind
 from core.access import Access
+from core.definitions import are_rates
+from core.fees import FeeSchedule
 from core.holder import KILLED, LIMITED, STANDING, Holder, Limit
 from core.instrument import Instrument, Rules
 from core.kinds import C6, C7, C8, C9, C10, C11, C12, C13, C14, EXPOSURES, FLAGS, MARKET_RESTS, ROW_SIZE
-from core.limits import FEE_SCALE, GROUP_MAX, PRICE_MAX, QUANTITY_MAX, RATE_MAX, SUM_MAX, TODOS_MAX
-from core.state import Todo
+from core.limits import (
+    FEE_SCALE,
+    GROUP_MAX,
+    PRICE_MAX,
+    QUANTITY_MAX,
+    RATE_MAX,
+    SCHEDULE_NUMBER_MAX,
+    SUM_MAX,
+    TIERS_MAX,
+    TODOS_MAX,
+)
+from core.state import Todo, put
 from core.text import is_text
 
 
@@ -21,6 +33,36 @@ class VenueRules(Access):
     """Standing, rules, limits and kill switches."""
 
     __slots__ = ()
+
+    def set_fee_schedule(self, row: bytes, at: i64) -> None:
+        """Set a tier of a fee schedule for orders entered from now on."""
+        number = read_i64_le(row, at + C8)
+        tier = read_i64_le(row, at + C9)
+        volume = read_i64_le(row, at + C10)
+        fee_rates = read_i64_le(row, at + C11)
+        schedule = self.fee_schedule(number)
+        reason: i64 = 0
+        spare = read_i64_le(row, at + FLAGS) | read_i64_le(row, at + C6) | read_i64_le(row, at + C7)
+        if spare | read_i64_le(row, at + C12) | read_i64_le(row, at + C13) or not is_text(row, at + C14, at + ROW_SIZE):
+            reason = RejectReason.MALFORMED
+        elif (
+            not 1 <= number <= SCHEDULE_NUMBER_MAX
+            or not 0 <= tier <= TIERS_MAX
+            or not 0 <= volume <= SUM_MAX
+            or not are_rates(fee_rates)
+            or not (tier | volume == 0 if schedule is None else schedule.fits(tier, volume))
+        ):
+            reason = RejectReason.INVALID_DEFINITION
+        if reason != 0:
+            self.reject(reason, 0, 0, 0)
+            return
+
+        # From here on it stands.
+        if schedule is None:
+            schedule = FeeSchedule(number)
+            put(self.fee_schedules, number, schedule)
+        schedule.put(tier, volume, fee_rates)
+        self.control(EventKind.FEE_SCHEDULE_SET, 0, 0, number, tier, volume, fee_rates, None)
 
     def set_account(self, row: bytes, at: i64) -> None:
         """Say what an account may enter, its group, and the prevention of its orders."""
@@ -59,14 +101,21 @@ class VenueRules(Access):
         instrument = self.instrument(number)
         rules = rules_of(row, at)
         reason: i64 = 0
+        schedule = read_i64_le(row, at + C13)
+        rules.schedule = self.fee_schedule(schedule)
         if (
-            flags & ~(EXPOSURES | MARKET_RESTS) or read_i64_le(row, at + C7) | read_i64_le(row, at + C13)
+            flags & ~(EXPOSURES | MARKET_RESTS) or read_i64_le(row, at + C7) != 0
             or not is_text(row, at + C14, at + ROW_SIZE)
         ):  # fmt: skip
             reason = RejectReason.MALFORMED
         elif instrument is None:
             reason = RejectReason.UNKNOWN_INSTRUMENT
-        elif not is_valid(rules) or loosens(instrument.rules, rules) or self._counts_too_late(instrument, rules):
+        elif (
+            (schedule != 0 and rules.schedule is None)
+            or not is_valid(rules)
+            or loosens(instrument.rules, rules)
+            or self._counts_too_late(instrument, rules)
+        ):
             reason = RejectReason.INVALID_DEFINITION
         if reason != 0 or instrument is None:
             self.reject(reason, number, 0, 0)
@@ -78,7 +127,7 @@ class VenueRules(Access):
         instrument.rules = rules
         self.row(
             EventKind.RULES_SET, self.requester, flags, number, 0, rules.protection, rules.collar, rules.quantity_min,
-            rules.notional_min, rules.notional_max, 0, 0, 0,
+            rules.notional_min, rules.notional_max, schedule, 0, 0,
         )  # fmt: skip
 
     def _counts_too_late(self, instrument: Instrument, rules: Rules) -> bool:

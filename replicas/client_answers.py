@@ -53,10 +53,11 @@ ANSWERS: Final[dict[int, tuple[Pattern, ...]]] = {
     CommandKind.UPGRADE: (Pattern(EventKind.UPGRADED, ((8, 8),)),),
     CommandKind.SET_CREDENTIAL: (Pattern(EventKind.CREDENTIAL_SET, ((8, 8),)),),
     CommandKind.ACCEPT_CLOCK: (Pattern(EventKind.CLOCK_ACCEPTED, ((8, 8),)),),
+    CommandKind.SET_FEE_SCHEDULE: (Pattern(EventKind.FEE_SCHEDULE_SET, ((8, 8), (9, 9), (10, 10), (11, 11))),),
     CommandKind.KILL: (Pattern(EventKind.KILLED, ((7, 7), (8, 8), (9, 9), (10, 10))),),
     CommandKind.SET_ACCOUNT: (Pattern(EventKind.ACCOUNT_SET, ((7, 7), (8, 8), (9, 9), (10, 10))),),
     CommandKind.SET_LIMIT: (Pattern(EventKind.LIMIT_SET, tuple((c, c) for c in range(6, 14))),),
-    CommandKind.SET_RULES: (Pattern(EventKind.RULES_SET, ((5, 5), (6, 6), *((c, c) for c in range(8, 13)))),),
+    CommandKind.SET_RULES: (Pattern(EventKind.RULES_SET, ((5, 5), (6, 6), *((c, c) for c in range(8, 14)))),),
     CommandKind.ENTER_ORDER: (Pattern(EventKind.ACCEPTED, _ORDER),),
     CommandKind.REPLACE_ORDER: (
         _ACKNOWLEDGED,

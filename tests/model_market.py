@@ -206,6 +206,8 @@ class Market(Books):
         amount = self.amount(order.instrument, resting.price, quantity)
         maker, taker = fee_of(amount, resting.maker), fee_of(amount, order.taker)
         maker, taker = max(maker, -max(taker, 0)), max(taker, -max(maker, 0))
+        for one in (order, resting):
+            self.count_volume(one.account, one.instrument, amount)
         buyer, seller = (order, resting) if order.side == Side.BUY else (resting, order)
         buyer_fee, seller_fee = (taker, maker) if order is buyer else (maker, taker)
         self.balances[buyer.account, i.base] += quantity * i.lot_units

@@ -41,6 +41,17 @@ class Rules(Market):
         """Whether an AdvanceTime row has something to go on with, timers aside."""
         return bool(self.operations or self.touched)
 
+    def stop_following(self, instrument):
+        """A quarantine ends what made an instrument follow: its turn, or what the very row would have begun it by."""
+        due = [o for o in self.orders if o.timed and o.instrument == instrument and o.expires <= self.now]
+        if instrument in self.touched:
+            self.touched.remove(instrument)
+        elif due:
+            for order in due:
+                order.timed = False
+        else:
+            self.operations = self.operations[1:]
+
     # ---- triggers
 
     def trigger_all(self, instrument):

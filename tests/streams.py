@@ -4,7 +4,18 @@ import random
 import struct
 
 from core import messages as m
-from core.kinds import COLUMNS, EXPOSURES, MARKET_RESTS, AccountStanding, KillAct, Limit, Role, Rounding, TradingState
+from core.kinds import (
+    COLUMNS,
+    EXPOSURES,
+    FEE_PERIOD,
+    MARKET_RESTS,
+    AccountStanding,
+    KillAct,
+    Limit,
+    Role,
+    Rounding,
+    TradingState,
+)
 from core.rows import pack_halves, to_row
 from tests.model_limits import BOUNDS
 from tests.model_venue import read
@@ -49,6 +60,7 @@ WEIGHTS = {
     m.Deposit: 40, m.Withdraw: 12, m.SetTradingState: 10, m.EndOfDay: 6, m.DefineCurrency: 5, m.DefineInstrument: 8,
     m.OpenAccount: 5, m.GrantSession: 10, m.Upgrade: 4, m.Quarantine: 4, m.SetCredential: 6, m.Promote: 5,
     m.AcceptClock: 4, m.SetAccount: 16, m.SetLimit: 36, m.SetRules: 8, m.Kill: 5,
+    m.SetFeeSchedule: 8,
 }  # fmt: skip
 
 
@@ -71,12 +83,14 @@ class Stream(Orders):
         return ROW.pack(*columns)
 
     def quarantine_of(self, row):
-        """A Quarantine row that names this one, and a timer that is due where it may have been one; None for what cannot raise."""
+        """A Quarantine row that names this one, and what it was at, a timer or an instrument; None for what cannot raise."""
         if read(row).of is None or read(row).spare:
             return None
         due = [o for o in self.model.orders if o.timed and o.expires <= self.time]
         timer = self.rng.choice(due) if due and self.rng.random() < 0.7 else None
         key = {"timer_time": timer.expires, "timer_order": timer.number} if timer else {}
+        if self.model.touched and self.rng.random() < 0.5:
+            key = {"timer_time": -self.rng.choice((1, 2, 3, *self.model.touched))}
         return to_row(m.Quarantine(named=self.sequence, **key))
 
     def setup(self):
@@ -163,7 +177,8 @@ class Stream(Orders):
 
     def EndOfDay(self):  # noqa: N802
         day = self.model.day + self.rng.choice((0, 1, 1, 1))
-        return m.EndOfDay(session=self.venue(), day=day, reason=self.reason())
+        flags = self.rng.choices((0, FEE_PERIOD, 2), (60, 38, 2))[0]
+        return m.EndOfDay(session=self.venue(), flags=flags, day=day, reason=self.reason())
 
     def DefineCurrency(self):  # noqa: N802
         rng = self.rng
@@ -299,6 +314,16 @@ class Stream(Orders):
             Limit.ORDER_TO_TRADE: (1, 2, 5),
         }.get(limit, (1_000, 999_999, 1_000_000))
 
+    def SetFeeSchedule(self):  # noqa: N802
+        rng = self.rng
+        tier = rng.choices((0, 1, 2, 3, 15, 16, -1), (40, 30, 20, 6, 2, 1, 1))[0]
+        volume = rng.choice((1, 500, 5_000, 50_000, *EXTREMES)) if rng.random() < 0.2 else tier * 4_000
+        rates = pack_halves(rng.choice((-5_000, 0, 1_000, 10**6 + 1)), rng.choice((-2_000, 6_000, 25_000, 400_000)))
+        return m.SetFeeSchedule(
+            session=self.venue(), schedule=rng.choices((0, 1, 2, 65_536), (1, 60, 38, 1))[0], tier=tier, volume=volume,
+            fee_rates=rates, reason=self.reason(),
+        )  # fmt: skip
+
     def SetRules(self):  # noqa: N802
         rng = self.rng
         instrument = rng.choices((1, 2, 3, 4), (60, 3, 12, 2))[0]
@@ -312,4 +337,5 @@ class Stream(Orders):
             columns[rng.choice(names[1])] = rng.choice(EXTREMES)
         rests = MARKET_RESTS if rng.random() < 0.7 and columns.get("protection") else 0
         bits = EXPOSURES * (rng.random() < 0.97) | rests
+        columns["fee_schedule"] = rng.choices((0, 1, 2, 7), (40, 40, 18, 2))[0]
         return m.SetRules(session=self.venue(), flags=bits, instrument=instrument, reason=self.reason(), **columns)

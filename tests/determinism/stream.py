@@ -11,6 +11,7 @@ from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
 from core.rows import pack_halves, to_row
 from core.stamp import stamp
+from core.state import SEMANTICS
 
 START = 1_700_000_000_000_000_000
 STEP = 1_000
@@ -55,7 +56,7 @@ SETUP = (
     m.GrantSession(grantee=OPERATOR, role=Role.OPERATOR),
     m.GrantSession(grantee=DROP_COPY, role=Role.DROP_COPY, firm=2),
     m.GrantSession(grantee=MARKET_DATA, role=Role.MARKET_DATA),
-    m.Upgrade(version=1),
+    m.Upgrade(version=SEMANTICS),
 )  # fmt: skip
 
 WEIGHTS = {
@@ -220,7 +221,7 @@ class Stream:
             m.OpenAccount(account=rng.randint(1, 7), firm=2, name="account 7"),
             m.GrantSession(account=rng.randint(1, 6), grantee=rng.choice((1, 4)), role=Role.TRADER),
             SETUP[3],
-            m.Upgrade(version=rng.choice((0, 1))),
+            m.Upgrade(version=rng.choice((0, SEMANTICS))),
             m.Quarantine(named=rng.randint(0, 50)) if self.every else m.Upgrade(version=65_536),
         ))  # fmt: skip
         return self.numbered(command, self.venue())

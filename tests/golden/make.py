@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from core.engine import Engine
-from core.kinds import CommandKind, EventKind
+from core.kinds import ROW_SIZE, CommandKind, EventKind, StateKind
 from core.limits import DAY_BASE
 from core.machine import Machine
 from core.messages import Canceled, Rejected
@@ -24,6 +24,7 @@ from journal.memory import MemoryJournal
 from replicas.replay import replay, start
 from replicas.sequencer import Sequencer
 from tests.determinism.stream import START
+from tests.golden.rules_session import PARTNER
 from tests.golden.session import Session, closing, opening, trading
 from tests.poison.samples import PoisonError
 
@@ -32,10 +33,12 @@ OUT_OF_REACH = {
     RejectReason.TOO_MANY_PENDING,
     RejectReason.LEVELS_FULL,
     CancelReason.MATCH_LIMIT,
+    CancelReason.NO_ROOM,
     RejectReason.INVALID_QUARANTINE,
     RejectReason.INVALID_EPOCH,
+    StateKind.QUARANTINED,
 }
-"""Reasons that take thousands of rows, and those that no row of a sequencer's own is refused for."""
+"""What takes thousands of rows, what no row of a sequencer's own is refused for, and what stands between two batches alone."""
 
 _LENGTH = struct.Struct("<I")
 
@@ -112,7 +115,9 @@ def record():
     recorder.write(session.rows(opening()), 7)
     recorder.write(session.rows(trading(session.stream.time)), 11)
     recorder.write(session.out_of_turn(), 1)
+    recorder.write(session.ruled(), 13)
     recorder.write(session.random(), 32)
+    recorder.write(session.unfinished(), 2)
     recorder.events += recorder.sequencer.promote(2, START)
     snapshot = recorder.sequencer.machine.rows()
     poison = recorder.journal.head().sequence + 2
@@ -122,6 +127,11 @@ def record():
     bad = session.stream.time
     with raising("expire", lambda _, order: bad < order.expires < DAY_BASE and order.client_order_id == 9_110):
         recorder.write(session.timer(), 4)
+    with raising(
+        "_move_peg",
+        lambda engine, order, *_: engine.command == CommandKind.ADVANCE_TIME and order.account.number == PARTNER,
+    ):
+        recorder.write(session.pegged(), 5)
     recorder.write(session.rows(closing()), 3)
     recorder.sequencer.close_batch()
     return list(recorder.journal._values), recorder.events, snapshot
@@ -138,7 +148,7 @@ def expected(values, events, snapshot):
         found += applied.events
         batches.append({
             "last": applied.header.last,
-            "events": len(applied.events) // 128,
+            "events": len(applied.events) // ROW_SIZE,
             "event_digest": machine.digest.value().hex(),
             "state_digest": machine.state_digest().hex(),
         })  # fmt: skip
@@ -152,15 +162,21 @@ def expected(values, events, snapshot):
     }
 
 
-def missing(values, events):
+def kinds_in(data):
+    """The kinds of rows."""
+    return {int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data), ROW_SIZE)}
+
+
+def missing(values, events, snapshot):
     """The kinds and reasons that the journal does not hold."""
     commands = b"".join(v[HEADER_SIZE:] for v in values if read_header(v).kind == BatchKind.COMMANDS)
     told = list(rows(events))
-    kinds = {int.from_bytes(commands[at : at + 8], "little") for at in range(0, len(commands), 128)}
+    kinds = kinds_in(commands)
     rejected = {event.reason for event in told if isinstance(event, Rejected)}
     canceled = {event.reason for event in told if isinstance(event, Canceled)}
     wanted = {kind for kind in CommandKind if kind not in kinds}
     wanted |= {kind for kind in EventKind if kind not in {event.KIND for event in told}}
+    wanted |= {kind for kind in StateKind if kind not in kinds_in(snapshot)}
     wanted |= {reason for reason in RejectReason if reason not in rejected}
     return [
         lack.name
@@ -172,7 +188,7 @@ def missing(values, events):
 def write(version):
     """Make a version's folder."""
     values, events, snapshot = record()
-    lacking = missing(values, events)
+    lacking = missing(values, events, snapshot)
     assert lacking == [], lacking
     told = expected(values, events, snapshot)
     folder = FOLDER / f"v{version}"

@@ -6,6 +6,7 @@ from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
 from core.rows import pack_halves
 from tests.determinism.stream import FAR_ACCOUNT, INSTRUMENTS, OPERATOR, SETUP, STEP, Stream
+from tests.golden import rules_session as rules
 from tests.poison.samples import BUY, SELL, order
 
 SEED = 4
@@ -131,6 +132,7 @@ class Session:
 
     def __init__(self):
         self.stream = Stream(SEED)
+        self.stream.inbound |= dict.fromkeys(rules.SESSIONS.values(), 0)
 
     def rows(self, commands):
         """The wire rows of commands."""
@@ -147,6 +149,23 @@ class Session:
         conflict = sent[:80] + bytes([sent[80] ^ 1]) + sent[81:]
         gap = m.AdvanceTime(session=1, inbound=self.stream.inbound[1] + 5)
         return [sent, conflict, self.stream.row(gap)]
+
+    def ruled(self):
+        """An instrument with rules, and what its orders may ask for."""
+        now = self.stream.time
+        parts = (
+            rules.market(),
+            rules.instructed(),
+            rules.waiting(),
+            rules.own(),
+            rules.positions(),
+            rules.limited(now),
+        )
+        return self.rows([command for part in parts for command in part])
+
+    def unfinished(self):
+        """What stands unfinished where the snapshot is taken."""
+        return self.rows(rules.unfinished(self.stream.time))
 
     def random(self):
         """Rows of the random stream."""
@@ -166,3 +185,7 @@ class Session:
         ])  # fmt: skip
         self.stream.time += 100 * STEP
         return [*resting, self.stream.row(m.AdvanceTime())]
+
+    def pegged(self):
+        """Orders with rules once more, and the AdvanceTime row in which the engine of the day could not bear a pegged one."""
+        return self.rows(rules.pegged())

@@ -20,6 +20,7 @@ KEYS = {
     "Quarantined": ("named",), "Rules": ("instrument",), "Terms": ("order_number",), "Following": ("instrument",),
     "Limit": ("account", "named", "firm", "instrument", "limit"),
     "Exposure": ("account", "named", "firm", "instrument"),
+    "FeeTier": ("schedule", "tier"), "Volume": ("account", "schedule"),
 }  # fmt: skip
 """What each kind of state row is about, by the names of its Struct."""
 

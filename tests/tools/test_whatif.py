@@ -6,7 +6,7 @@ import random
 import pytest
 
 from core import messages as m
-from core.kinds import POST_ONLY
+from core.kinds import POST_ONLY, OrderType, Prevention
 from core.reasons import RejectReason
 from core.rows import from_row, to_row
 from replicas.opening import create
@@ -56,12 +56,12 @@ def picked(name, made, seed):
     """The text of a removal, and whether a command is removed."""
     some = sorted(random.Random(seed).sample(range(30, len(made.lines)), 25))
     return {
-        "account": ("account = 1", lambda _, c: c[7] == 1 and (c[0] in OF_ORDERS or 3 <= c[0] <= 7)),
+        "account": ("account = 1", lambda _, c: c[7] == 1 and (c[0] in OF_ORDERS or 3 <= c[0] <= 7 or c[0] in (16, 20, 21))),
         "session": ("session = 1", lambda _, c: c[3] == 1),
         "kind": ('kind = "CancelOrder"', lambda _, c: c[0] == 35),
         "rows": (f"sequence = {some}", lambda s, _: s in some),
         "range": ("instrument = 2\nfrom = 60\nto = 150", lambda s, c: 60 <= s <= 150 and c[6] == 2 and
-                  (c[0] in (2, 7) or c[0] in OF_ORDERS)),
+                  (c[0] in (2, 7, 21, 29) or c[0] in OF_ORDERS)),
     }[name]  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def test_altered_commands_said_something_else(worlds, tmp_path):
         met = {}
 
         def alter(sequence, columns, met=met, made=made):
-            fits = columns[0] == 32 and columns[7] == 3 and not any(columns[12:])
+            fits = columns[0] == 32 and columns[7] == 3
             if made.line(sequence).consumed:
                 met[tuple(columns[3:5])] = fits
             if fits and (columns[3] == 0 or met.get(tuple(columns[3:5]))):
@@ -220,6 +220,39 @@ def test_post_only_set_and_cleared(venue, tmp_path):
     back = whatif(tmp_path / "other", tmp_path / "again", text)
     assert journaled(tmp_path / "again" / "other") == journaled(venue)
     assert back["altered"] == 2
+
+
+@pytest.mark.parametrize("mode", ["CANCEL_NEWEST", "CANCEL_OLDEST", "CANCEL_BOTH", "DECREMENT"])
+def test_self_trade_prevention_of_all_orders(mode, worlds, tmp_path):
+    """No account trades with itself in the second world, whatever it did in the first."""
+    for seed, made in worlds.items():
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        told = whatif(made, folder, f"[[rule]]\nfrom = 1\nself_trade = '{mode}'\n")
+        assert told["altered"] > 0
+        entered = [event for event in stored(folder / "other") if isinstance(event, m.Accepted)]
+        assert {event.flags >> 14 & 7 for event in entered if event.flags >> 1 & 15 != OrderType.SPEND_AT_MOST} == {
+            Prevention[mode]
+        }
+        settled = [event for event in stored(folder / "other") if isinstance(event, m.Settled)]
+        assert settled
+        assert all(event.buyer != event.seller for event in settled)
+
+
+def test_limits_and_rules_are_inserted_as_commands(venue, tmp_path):
+    text = f"""
+        [[insert]]
+        before = {FIRST}
+        command = {{ kind = "SetLimit", account = 2, limit = "ORDER_QUANTITY", value = 1 }}
+
+        [[insert]]
+        before = {FIRST}
+        command = {{ kind = "SetAccount", account = 1, state = "SUSPENDED", prevention = "CANCEL_BOTH" }}
+    """
+    told = whatif(venue, tmp_path, text)
+    assert told["refused"] == {}
+    reasons = {event.reason for event in stored(tmp_path / "other") if isinstance(event, m.Rejected)}
+    assert {RejectReason.QUANTITY_LIMIT, RejectReason.ACCOUNT_SUSPENDED} <= reasons
 
 
 def test_what_is_due_in_the_second_world_alone_is_told(venue, tmp_path):

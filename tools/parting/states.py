@@ -31,6 +31,8 @@ _KEYS: Final[dict[int, tuple[int, ...]]] = {
     StateKind.FOLLOWING: (1,),
     StateKind.LIMIT: (1, 2, 3, 4, 5),
     StateKind.EXPOSURE: (1, 2, 3, 4),
+    StateKind.FEE_TIER: (1, 2),
+    StateKind.VOLUME: (1, 2),
 }
 """The columns that say which thing a row of state is about. What follows from the others is not compared: DIGEST and END."""
 

@@ -117,9 +117,7 @@ class Telling:
             columns[14] = _step(self._copies, self._firms.get(event.account, 0), event.drop_copy)
             columns[15] = _step(self._copies, self._firms.get(event.client_order_id, 0), event.market_data)
         elif event.drop_copy:
-            # Killed and LimitSet of a firm name it in column 9.
-            firm = self._firms.get(event.account, 0) if event.account else event.price
-            columns[14] = _step(self._copies, firm, event.drop_copy)
+            columns[14] = _step(self._copies, self._firm(event), event.drop_copy)
         if event.kind != EventKind.SETTLED and event.market_data:
             columns[15] = _step(self._market, event.instrument, event.market_data)
         if event.kind in {EventKind.EXECUTED, EventKind.SETTLED, EventKind.TRADED}:
@@ -127,6 +125,12 @@ class Telling:
         elif event.kind == EventKind.REPEATED:
             # The first outbound number of an answer that was given long ago, by the numbers of this world.
             columns[8] = 0
+
+    def _firm(self, event: EventRow) -> int:
+        """The firm whose drop copy an event is part of: that of its account, or the one that it names itself (column 9)."""
+        own = event.account == 0 and event.kind in {EventKind.KILLED, EventKind.LIMIT_SET}
+        firm: int = event.price if own else self._firms.get(event.account, 0)
+        return firm
 
 
 def _step(last: dict[int, int], of: int, number: int) -> int:

@@ -201,13 +201,14 @@ class Run:
             self._counts["released"] += 1
 
     def _timer(self, named: Quarantine) -> int:
-        """The number in the second world of the order whose timer raised; 0 if no such timer is there."""
+        """The number in the second world of the order whose timer raised, or which was triggered; 0 if it is not there."""
         if not named.timer_order:
             return 0
         # What waits may enter the order, or end it.
         self._flush()
         order = self._comparison.order_there(named.timer_order)
-        return order if (named.timer_time, order) in self._world.machine.engine.timers else 0
+        # A time below 0 names the instrument whose orders were triggered.
+        return order if named.timer_time < 0 or (named.timer_time, order) in self._world.machine.engine.timers else 0
 
     def _add_before(self, sequence: int) -> None:
         """Say what the second world alone is told before a row."""
