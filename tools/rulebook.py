@@ -90,6 +90,7 @@ def _columns(kind: CommandKind) -> Iterator[dict[str, Any]]:
 _FLAGGED: Final = frozenset(
     {
         CommandKind.DEFINE_INSTRUMENT,
+        CommandKind.END_OF_DAY,
         CommandKind.SET_RULES,
         CommandKind.ENTER_ORDER,
         CommandKind.REPLACE_ORDER,

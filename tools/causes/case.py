@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from core.book import Ladder, Order
+from core.counting import closing
 from core.engine import Engine
 from core.instrument import Instrument
-from core.kinds import HIDDEN, REENTER, ROW_SIZE, SIDE_MASK, CommandKind, OrderType, Side
+from core.kinds import HIDDEN, REDUCE_ONLY, REENTER, ROW_SIZE, SIDE_MASK, CommandKind, OrderType, Side
 from core.ledger import Account
 from core.matching import buy_cover
 from core.messages import Row
@@ -77,6 +78,12 @@ class Case:
             return self.row.quantity - self.replaced().executed
         return self.row.quantity
 
+    def allowed(self) -> int:
+        """What would be open, cut to what the position allows where the order is reduce-only."""
+        if not self.flags() & REDUCE_ONLY:
+            return self.leaves()
+        return min(self.leaves(), int(closing(self.account.exposure(self.row.instrument), self.side())))
+
     def flags(self) -> int:
         """The flags of the order to be entered or replaced."""
         return self.replaced().flags if self.is_replace else self.row.flags
@@ -121,11 +128,11 @@ def needed_for(case: Case) -> tuple[int, int, int]:
         maker, taker, held = order.maker_rate, order.taker_rate, order.reserved
     currency = hold_currency(one, case.side())
     if case.side() == Side.SELL:
-        return currency, case.leaves() * one.lot_units, held
+        return currency, case.allowed() * one.lot_units, held
     if type_of_flags(case.flags()) == OrderType.SPEND_AT_MOST:
         return currency, row.quantity, held
     price = 0 if pays_as_it_goes(case.flags()) else case.limit_price()
-    return currency, buy_cover(one, price, case.leaves(), maker, taker), held
+    return currency, buy_cover(one, price, case.allowed(), maker, taker), held
 
 
 def balance(case: Case, currency: int) -> dict[str, Any]:
