@@ -15,8 +15,8 @@ command stand below it, and every event is there. Orders read as they are spoken
 
 Other commands are `name key=value ...`, sent by session 0 unless `by` says otherwise; a value is a number or the name
 that core/kinds.py gives it, `until` is ns after the start. Options of every command: `t=50` (ns after the start; rows
-come 1 ns apart), `inbound=7`, `c13=1` (a column as it is), `quarantined` or `quarantined timer=3@50` (the engine raised
-on this row). `given` leaves the events out, and so does `times 9 command` with `{i}` counting from 1. `venue default`
+come 1 ns apart), `inbound=7`, `c13=1` (a column as it is), `quarantined`, `quarantined timer=3@50` or `quarantined
+following=1` (the engine raised on this row, at a timer, or as an instrument's orders followed). `given` leaves the events out, and so does `times 9 command` with `{i}` counting from 1. `venue default`
 lists what VENUE has. Events (tests/scenario_words.py) end with who is told: the session, d for drop copy, m for market
 data; after `numbers on` with the numbers.
 """
@@ -143,8 +143,8 @@ class Scenario:
     def build(self, line):
         """The row of a command, and the Quarantine row that replaces it or None."""
         words = re.sub(r"\b(trail \S+) by ", r"\1 off ", line).split()
-        options = dict(word.split("=") for word in words if re.match(r"(t|inbound|timer|c\d+)=", word))
-        words = [word for word in words if not re.match(r"(t|inbound|timer|c\d+)=", word)]
+        options = dict(word.split("=") for word in words if re.match(r"(t|inbound|timer|following|c\d+)=", word))
+        words = [word for word in words if not re.match(r"(t|inbound|timer|following|c\d+)=", word)]
         quarantined = "quarantined" in words and words.remove("quarantined") is None
         sender = number(words[at + 1]) if (at := words.index("by") if "by" in words else 0) else None
         words = words[:at] + words[at + 2 :] if at else words
@@ -188,6 +188,8 @@ class Scenario:
             return row, None
         order, _, expires = options.get("timer", "0@0").partition("@")
         timer = {"timer_order": int(order), "timer_time": START + int(expires) if int(order) else 0}
+        if "following" in options:
+            timer = {"timer_time": -int(options["following"])}
         self.quarantined = self.sequence
         return row, to_row(m.Quarantine(named=self.sequence, **timer))
 

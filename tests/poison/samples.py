@@ -55,15 +55,16 @@ def order(side, price, quantity, tif=Tif.GTC, **columns):
 
 
 class Venue:
-    """A journal in memory, its sequencer, and what it has answered."""
+    """A journal in memory, its sequencer, and what it has answered; new with SETUP, or as a state has it."""
 
-    def __init__(self):
-        self.journal = MemoryJournal.create(Machine().rows(), semantics=SEMANTICS)
+    def __init__(self, state=None):
+        self.journal = MemoryJournal.create(state or Machine().rows(), semantics=SEMANTICS)
         self.sequencer = Sequencer(self.journal, start(self.journal))
         self.inbound = {}
-        self.now = NOW
+        self.now = max(NOW, self.engine.now)
         self.answered = b""
-        self.submit(*SETUP)
+        if state is None:
+            self.submit(*SETUP)
 
     @property
     def engine(self):
@@ -81,8 +82,14 @@ class Venue:
 
     def submit(self, *commands, later=1_000):
         """Sequence the commands as one batch; the events as Structs."""
+        return self.submit_wire(self.wire(*commands), later=later)
+
+    def submit_wire(self, wire, later=1_000):
+        """Sequence wire rows as one batch, those too that only a sequencer makes."""
         self.now += later
-        events = self.sequencer.submit(self.wire(*commands), self.now)
+        of_sequencer = wire[:1] in (bytes([m.Quarantine.KIND]), bytes([m.Promote.KIND]))
+        submit = self.sequencer._submit if of_sequencer else self.sequencer.submit
+        events = submit(wire, self.now)
         self.answered += events
         return list(rows(events))
 
@@ -107,46 +114,62 @@ def raising_at(monkeypatch, *sequences, error=PoisonError):
 
 
 class Lines:
-    """Counts the lines of `core` that run while row `sequence` is applied, and raises at the `at`-th of them."""
+    """Counts the lines of `core` that run while rows are applied, and raises once in each.
 
-    def __init__(self, sequence, at=0, error=PoisonError):
-        self.sequence, self.at, self.error = sequence, at, error
+    `plan` says where, by sequence number: at the so many-th line (0: nowhere), or where a line (module, number) runs first.
+    """
+
+    def __init__(self, plan, error=PoisonError):
+        self.plan, self.error = plan, error
         self.count = 0
-        self.raised = False
+        self.raised = []
         self.where = ""
-        self.timer = (0, 0)
-        self._active = False
+        self.timers = {}
+        self._at = None
+        self._seen = 0
 
     def __enter__(self):
+        self._kept = name = Sequencer._name_the_row
+
+        def traced_again(sequencer):
+            # What a trace function raises ends the tracing.
+            sys.settrace(self._call)
+            return name(sequencer)
+
+        Sequencer._name_the_row = traced_again
         sys.settrace(self._call)
         return self
 
     def __exit__(self, *_):
         sys.settrace(None)
+        Sequencer._name_the_row = self._kept
 
     def _call(self, frame, event, _):
         code = frame.f_code
         if not code.co_filename.startswith(CORE):
             return None
-        if code.co_name == "_dispatch":
+        if code.co_name in {"_take", "event_rows"}:
+            self._at = None
+        elif code.co_name == "_dispatch":
             # Only the first run of the row: what happens after a quarantine is another engine's.
-            self._engine = frame.f_locals["self"]
-            self._active = self._engine.sequence == self.sequence and not self.raised
-        return self._line if self._active else None
+            self._engine, self._seen = frame.f_locals["self"], 0
+            self._at = self.plan.get(self._engine.sequence) if self._engine.sequence not in self.raised else None
+        return None if self._at is None else self._line
 
     def _line(self, frame, event, _):
-        if event == "return" and frame.f_code.co_name == "_dispatch":
-            self._active = False
-        if event == "line" and self._active:
+        if event == "line" and self._at is not None:
             self.count += 1
-            if self.count == self.at:
-                self.raised, self._active = True, False
-                self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-                timer = self._engine.timer
-                if timer is not None:
-                    self.timer = timer.expires, timer.number
-                raise self.error(self.where)
+            self._seen += 1
+            if self._at in (self._seen, (Path(frame.f_code.co_filename).stem, frame.f_lineno)):
+                self._raise(frame)
         return self._line
+
+    def _raise(self, frame):
+        engine, self._at = self._engine, None
+        self.raised.append(engine.sequence)
+        self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
+        self.timers[engine.sequence] = engine.timer_time, engine.timer.number if engine.timer is not None else 0
+        raise self.error(self.where)
 
 
 def bodies(values):

@@ -83,7 +83,7 @@ def prepared(name):
 def lines_of(name):
     """How many lines of the engine the poison reaches."""
     venue, batch, later = prepared(name)
-    with Lines(venue.next() + 1) as lines:
+    with Lines({venue.next() + 1: 0}) as lines:
         venue.submit(*batch, later=later)
     return lines.count
 
@@ -109,7 +109,7 @@ def inject(name, at):
     """Raise at one line, then hold the venue to everything that a quarantine promises."""
     venue, batch, later = prepared(name)
     poison = venue.next() + 1
-    with Lines(poison, at) as lines:
+    with Lines({poison: at}) as lines:
         events = venue.submit(*batch, later=later)
     assert lines.raised, f"line {at} of {name} was not reached"
     (told,) = of_kind(events, m.Quarantined)
@@ -134,8 +134,8 @@ def inject(name, at):
         sequence=read_header(batch_after).first,
         time=read_header(batch_after).base_time,
         named=poison,
-        timer_time=lines.timer[0],
-        timer_order=lines.timer[1],
+        timer_time=lines.timers[poison][0],
+        timer_order=lines.timers[poison][1],
     ), lines.where
 
 
@@ -171,7 +171,7 @@ def test_a_line_that_runs_out_of_memory():
     """A MemoryError in the middle of a row is raised from submit, at any line, and a recovered venue applies the row."""
     for at in (at for at in range(1, lines_of("trade and rest") + 1) if chosen(f"memory {at // 8}") and at % 8 == 0):
         venue, batch, _ = prepared("trade and rest")
-        with Lines(venue.next() + 1, at, MemoryError), pytest.raises(MemoryError):
+        with Lines({venue.next() + 1: at}, MemoryError), pytest.raises(MemoryError):
             venue.submit(*batch)
         machine = recover(venue.journal)
         check(machine.engine)
