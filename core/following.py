@@ -40,6 +40,8 @@ class Following(Arrival):
                 self.timer_time = 0
                 return 0
             instrument.low = instrument.high = instrument.last_price
+        # Counted for AdvanceTime, which works on many instruments in one row.
+        steps -= 1 + len(instrument.followers.trailing) + len(instrument.followers.pegged)
         self._follow_pegs(instrument)
         instrument.stirred = False
         self.following.remove(instrument)

@@ -31,6 +31,8 @@ class Rules(Market):
 
     def work_off(self, instrument):
         if not self.is_open(instrument) or self.trigger_all(instrument):
+            trailing = [o for o in self.live(instrument) if o.waits and o.type == Type.TRAILING_STOP and not o.crossed]
+            self.steps += 1 + len(trailing) + sum(o.type == Type.PEGGED for o in self.live(instrument))
             self.follow(instrument)
             self.touched.remove(instrument)
 

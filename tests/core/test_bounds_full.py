@@ -181,3 +181,18 @@ def test_steps_of_triggers_count_what_they_meet():
     events = venue.send(m.AdvanceTime)
     assert sum(isinstance(event, m.Settled) for event in events) == 2_000
     assert venue.to.machine.engine.due() > venue.time
+
+
+def test_instruments_that_follow_are_steps_too():
+    """One AdvanceTime row works off as many instruments as it has steps: one for each, and one for each that follows."""
+    venue = Venue()
+    venue.fund()
+    for number in range(1, 601):
+        venue.instrument(number=number)
+        venue.enter(SELL, 0, 1, of=Type.PEGGED, instrument=number)
+    venue.to.check()
+    venue.send(m.SetTradingState, state=1)
+    for left in (600, 600 - STEPS_MAX // 2, 0):
+        assert len(venue.to.machine.engine.following) == left
+        venue.to.check()
+        venue.send(m.AdvanceTime)
