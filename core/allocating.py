@@ -9,7 +9,7 @@ from core.codes import CancelReason, OrderType, Step
 from core.crossing import Crossing, owns
 from core.kinds import LEAD_MASK, LEAD_SHIFT, LOTS_MASK, LOTS_SHIFT, SHARE_MASK, SHARE_SHIFT, STEP_MASK
 from core.limits import FEE_SCALE, MATCHES_MAX
-from core.terms import type_of
+from core.terms import pays_as_it_goes, type_of
 
 
 class Share:
@@ -70,9 +70,7 @@ class Allocating(Crossing):
         """Whether the level is shown, and the instrument and the order share levels by steps."""
         if not incoming.instrument.steps or level is not self.opposite(incoming).best:
             return False
-        if type_of(incoming) == OrderType.SPEND_AT_MOST:
-            return False
-        return incoming.terms is None or not incoming.terms.pays
+        return type_of(incoming) != OrderType.SPEND_AT_MOST and not pays_as_it_goes(incoming)
 
     def _clear(self, incoming: Order, level: Level) -> i64:
         """Orders whose time is over, and those of the owner, go first; returns why the rest must be canceled, or 0."""

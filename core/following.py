@@ -135,7 +135,7 @@ class Following(Arrival):
             self.same(order).remove(order)
         terms.waits = PARKED if price == 0 else IN_BOOK
         if price != 0:
-            self.same(order).add(order)
+            self.put(order)
         flags = order.flags | RESTING if price != 0 else order.flags
         self.about(EventKind.RESTATED, order, flags, order.leaves, order.leaves, 0, stood or self.shows(order))
 

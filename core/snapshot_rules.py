@@ -8,14 +8,13 @@ from librt.strings import BytesWriter, read_i64_le, write_i64_le
 from mypy_extensions import i64
 
 from core.codes import Limit as Kind
-from core.codes import Side, StateKind
+from core.codes import StateKind
 from core.fees import FeeSchedule
 from core.holder import LIMITED, Holder, Limit
 from core.instrument import Instrument, Rules
 from core.kinds import COLUMNS, EXPOSURES, ROW_SIZE
-from core.special import pays_as_it_goes
 from core.state import put
-from core.terms import Terms, is_special
+from core.terms import Terms, is_special, pays_as_it_goes
 
 _STEPS: Final = 6
 
@@ -122,7 +121,7 @@ def load_terms(order: Order, rows: bytes, at: i64, end: i64) -> None:
         order.terms = terms
     elif rules is not None and rules.exposures:
         order.terms = terms
-    terms.pays = order.side == Side.BUY and pays_as_it_goes(order)
+    terms.pays = pays_as_it_goes(order)
 
 
 def dump_following(out: BytesWriter, engine: Engine) -> None:

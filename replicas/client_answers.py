@@ -53,6 +53,7 @@ ANSWERS: Final[dict[int, tuple[Pattern, ...]]] = {
     CommandKind.UPGRADE: (Pattern(EventKind.UPGRADED, ((8, 8),)),),
     CommandKind.SET_CREDENTIAL: (Pattern(EventKind.CREDENTIAL_SET, ((8, 8),)),),
     CommandKind.ACCEPT_CLOCK: (Pattern(EventKind.CLOCK_ACCEPTED, ((8, 8),)),),
+    CommandKind.SET_ALLOCATION: (Pattern(EventKind.ALLOCATION_SET, ((6, 6), *((c, c) for c in range(8, 14)))),),
     CommandKind.SET_FEE_SCHEDULE: (Pattern(EventKind.FEE_SCHEDULE_SET, ((8, 8), (9, 9), (10, 10), (11, 11))),),
     CommandKind.KILL: (Pattern(EventKind.KILLED, ((7, 7), (8, 8), (9, 9), (10, 10))),),
     CommandKind.SET_ACCOUNT: (Pattern(EventKind.ACCOUNT_SET, ((7, 7), (8, 8), (9, 9), (10, 10))),),

@@ -144,6 +144,8 @@ class Rules(Market):
             self.cancel(order, CancelReason.NO_ROOM)
             return
         self.place(order)
+        if price:
+            self.note_best(order)
         flags = RESTING if price else 0
         self.report(
             m.Restated, order, public=not order.hidden and bool(stood or price), flags=flags, quantity=order.leaves

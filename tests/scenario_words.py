@@ -158,6 +158,9 @@ def words_of_rules(e):
             bounds = f"quantity {e.quantity_min} notional {e.notional_min} {e.notional_max}"
             fees = f" schedule {e.fee_schedule}" if e.fee_schedule else ""
             return f"rules {e.instrument} flags {e.flags} protection {e.protection} collar {e.collar} {bounds}{fees}"
+        case m.AllocationSet():
+            steps = [e.step_1, e.step_2, e.step_3, e.step_4, e.step_5, e.step_6]
+            return f"allocation {e.instrument} steps {' '.join(str(step) for step in steps if step) or 'none'}"
         case m.FeeScheduleSet():
             rates = "{} {}".format(*unpack_halves(e.fee_rates))
             return f"feeschedule {e.schedule} tier {e.tier} from {e.volume} fees {rates}"

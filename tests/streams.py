@@ -60,7 +60,7 @@ WEIGHTS = {
     m.Deposit: 40, m.Withdraw: 12, m.SetTradingState: 10, m.EndOfDay: 6, m.DefineCurrency: 5, m.DefineInstrument: 8,
     m.OpenAccount: 5, m.GrantSession: 10, m.Upgrade: 4, m.Quarantine: 4, m.SetCredential: 6, m.Promote: 5,
     m.AcceptClock: 4, m.SetAccount: 16, m.SetLimit: 36, m.SetRules: 8, m.Kill: 5,
-    m.SetFeeSchedule: 8,
+    m.SetFeeSchedule: 8, m.SetAllocation: 10,
 }  # fmt: skip
 
 
@@ -313,6 +313,20 @@ class Stream(Orders):
             Limit.POSITION: (5, 20, 60, 200),
             Limit.ORDER_TO_TRADE: (1, 2, 5),
         }.get(limit, (1_000, 999_999, 1_000_000))
+
+    def SetAllocation(self):  # noqa: N802
+        rng = self.rng
+        share, account = rng.choice((100_000, 333_333, 500_000, 1_000_000)), rng.choice((1, 2, 3, FAR))
+        steps = (
+            1 | rng.choice((0, 0, 3, 20)) << 48, 2 | share << 8 | account << 28, 3 | share << 8 | rng.choice((0, 1, 2, 5)) << 48,
+            4, 3 | 1_000_000 << 8,
+        )  # fmt: skip
+        chosen = rng.sample(steps, rng.choice((0, 1, 2, 3, 4)))
+        if rng.random() < 0.1:
+            chosen.append(rng.choice((0, 5, 1 | share << 8, 2, 3, 4 | 1 << 48, 2 | share << 8 | 99 << 28, *EXTREMES)))
+        columns = {f"step_{n}": step for n, step in enumerate(chosen, start=1)}
+        instrument = rng.choices((1, 2, 3, 4), (50, 10, 30, 2))[0]
+        return m.SetAllocation(session=self.venue(), instrument=instrument, reason=self.reason(), **columns)
 
     def SetFeeSchedule(self):  # noqa: N802
         rng = self.rng

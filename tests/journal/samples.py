@@ -26,6 +26,7 @@ from core.messages import (
     ReplaceOrder,
     Row,
     SetAccount,
+    SetAllocation,
     SetCredential,
     SetFeeSchedule,
     SetLimit,
@@ -47,7 +48,7 @@ BASE = 1_700_000_000_000_000_000
 KINDS: tuple[type[Row], ...] = (
     Quarantine, DefineCurrency, DefineInstrument, OpenAccount, Deposit, Withdraw, GrantSession, SetTradingState,
     AdvanceTime, EndOfDay, Upgrade, SetFeeSchedule, Kill, SetCredential, Promote, AcceptClock, SetAccount,
-    SetLimit, SetRules, EnterOrder, ReplaceOrder, ReduceOrder, CancelOrder, MassCancel,
+    SetLimit, SetAllocation, SetRules, EnterOrder, ReplaceOrder, ReduceOrder, CancelOrder, MassCancel,
 )  # fmt: skip
 
 
