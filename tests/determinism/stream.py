@@ -1,17 +1,34 @@
 """A random stream of commands that is a pure function of its seed: no engine and no model is asked what stands.
 
-It guesses which orders live, so it is refused often; it keeps exact inbound numbers, so that every session goes on.
+It guesses which orders live and what is shut, so it is refused often; it keeps exact inbound numbers, so that every
+session goes on. What it sends is chosen as for the model (tests/stream_orders.py, tests/stream_rules.py).
 """
 
 import random
 
+from msgspec import structs
+
 from core import messages as m
-from core.kinds import ONLY_BUYS, ONLY_SELLS, POST_ONLY, REENTER, ROW_SIZE, Role, Rounding, TradingState
-from core.kinds import OrderType as Type
+from core.kinds import (
+    EXPOSURES,
+    MARKET_RESTS,
+    ONLY_BUYS,
+    ONLY_SELLS,
+    ROW_SIZE,
+    AccountStanding,
+    Prevention,
+    Role,
+    Rounding,
+    TradingState,
+)  # fmt: skip
 from core.kinds import TimeInForce as Tif
 from core.rows import pack_halves, to_row
 from core.stamp import stamp
 from core.state import SEMANTICS
+from tests.determinism.guesses import Guesses
+from tests.model_limits import BOUNDS
+from tests.stream_orders import Orders
+from tests.stream_rules import Rules
 
 START = 1_700_000_000_000_000_000
 STEP = 1_000
@@ -29,6 +46,7 @@ DROP_COPY, MARKET_DATA = 10, 11
 """Sessions that only read."""
 
 FUNDS = 200_000
+NO_TEXT = "\x7f"
 
 SETUP = (
     m.DefineCurrency(currency=1, symbol="USD", decimals=2),
@@ -56,28 +74,36 @@ SETUP = (
     m.GrantSession(grantee=OPERATOR, role=Role.OPERATOR),
     m.GrantSession(grantee=DROP_COPY, role=Role.DROP_COPY, firm=2),
     m.GrantSession(grantee=MARKET_DATA, role=Role.MARKET_DATA),
+    m.SetRules(
+        flags=EXPOSURES | MARKET_RESTS, instrument=1, protection=4, collar=90_000, notional_min=96, notional_max=30_000,
+    ),
+    m.SetRules(flags=EXPOSURES, instrument=3),
     m.Upgrade(version=SEMANTICS),
 )  # fmt: skip
 
 WEIGHTS = {
-    "enter": 56, "replace": 12, "reduce": 5, "cancel": 7, "mass_cancel": 1, "advance": 6, "money": 3, "state": 3,
-    "end_of_day": 1, "define": 2, "strange": 4, "repeat": 2,
+    "enter": 62, "replace": 8, "reduce": 4, "cancel": 3, "mass_cancel": 1, "advance": 6, "money": 3, "state": 3,
+    "end_of_day": 1, "define": 3, "strange": 4, "repeat": 2, "kill": 0.4, "standing": 1.2, "limit": 4, "rules": 1,
 }  # fmt: skip
 
 
-class Stream:
+class Stream(Orders, Rules):
     """Wire rows one after the other, each with a time of its own; only those that anybody may submit, unless `every`."""
+
+    SESSIONS = (1, 2, 3)
+    FIRMS = (1, 2, 3)
 
     def __init__(self, seed, *, every=False):
         self.rng = random.Random(seed)
+        self.model = Guesses(INSTRUMENTS)
         self.every = every
         self.time = START
         self.inbound = dict.fromkeys({*ACCOUNTS.values(), OPERATOR}, 0)
         self.ids = self.day = 0
         self.epoch = 1
-        self.live = []
         self.sent = []
         self.closed = []
+        self.to_widen = []
 
     def row(self, command):
         """The row of a command at the next time."""
@@ -103,8 +129,14 @@ class Stream:
 
     def next(self):
         """One more row; what is closed does not stay so for long, or it would refuse all the others."""
-        if self.closed and self.rng.random() < 0.04 * len(self.closed):
+        if self.closed and self.rng.random() < 0.06 * len(self.closed):
             return self.state()
+        if self.model.killed and self.rng.random() < 0.35:
+            return self.kill()
+        if self.to_widen and self.rng.random() < 0.15:
+            return self.numbered(self.to_widen.pop(0), self.venue())
+        if self.barred() and self.rng.random() < 0.1:
+            return self.standing()
         kind = self.rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
         return getattr(self, kind)()
 
@@ -114,75 +146,82 @@ class Stream:
     def account(self):
         return self.rng.choice(list(ACCOUNTS))
 
-    def enter(self):
-        rng, account = self.rng, self.account()
-        self.ids += 1
-        client = self.ids if rng.random() < 0.97 else rng.randint(1, self.ids)
-        instrument = rng.choice(INSTRUMENTS)
-        order_type = rng.choices((Type.LIMIT, Type.MARKET), (9, 1))[0]
-        tif = rng.choices(list(Tif), (25, 25, 12, 12, 26))[0]
-        if order_type == Type.MARKET:
-            tif = rng.choice((Tif.IOC, Tif.FOK))
-        flags = rng.randrange(2) | order_type << 1 | tif << 5 | (POST_ONLY if rng.random() < 0.07 else 0)
-        command = m.EnterOrder(
-            flags=flags,
-            instrument=instrument,
-            account=account,
-            client_order_id=client,
-            price=rng.randint(90, 110) if order_type == Type.LIMIT else 0,
-            quantity=rng.choice((1, 2, 3, 5, 8, 13, 21, 150)),
-            expires=self.time + rng.choice((3, 8, 30, 90)) * STEP if tif == Tif.GTD else 0,
-        )
-        if tif not in (Tif.IOC, Tif.FOK):
-            self.live = [*self.live[-60:], (instrument, account, client, tif)]
-        return self.numbered(command, ACCOUNTS[account])
+    # ---- orders
 
-    def some_order(self):
-        if not self.live:
-            return 1, 1, 1, Tif.GTC
-        return self.rng.choice(self.live[-25:])
+    def price(self, instrument):
+        return self.rng.randint(90, 110)
 
-    def asker(self, account):
+    def quantity(self):
+        return self.rng.choice((1, 2, 3, 5, 8, 13, 21, 150))
+
+    def sender(self, account):
         """Mostly the account's own session; at times an operator, or a session that may not."""
         return self.rng.choices((ACCOUNTS[account], OPERATOR, 1), (90, 7, 3))[0]
 
+    def expires(self, tif):
+        return self.time + self.rng.choice((3, 8, 30, 90)) * STEP if tif == Tif.GTD else 0
+
+    def reason(self):
+        return self.rng.choice(("", "", "", "ticket 7", NO_TEXT))
+
+    def enter(self):
+        command = self.EnterOrder()
+        self.model.enter(command)
+        return self.numbered(command, command.session)
+
     def replace(self):
-        rng = self.rng
-        instrument, account, original, tif = self.some_order()
-        client = original
-        if rng.random() < 0.3:
-            self.ids += 1
-            client = self.ids
-            self.live.append((instrument, account, client, tif))
-        command = m.ReplaceOrder(
-            flags=REENTER if rng.random() < 0.2 else 0,
-            instrument=instrument,
-            account=account,
-            client_order_id=client,
-            price=rng.randint(90, 110),
-            quantity=rng.choice((1, 2, 4, 9, 30)),
-            expires=self.time + 40 * STEP if tif == Tif.GTD and rng.random() < 0.5 else 0,
-            original_client_order_id=original,
-        )
-        return self.numbered(command, self.asker(account))
+        command = self.ReplaceOrder()
+        self.model.replace(command)
+        return self.numbered(command, command.session)
 
     def reduce(self):
-        instrument, account, client, _ = self.some_order()
-        command = m.ReduceOrder(
-            instrument=instrument, account=account, client_order_id=client, quantity=self.rng.choice((1, 2, 3, 50))
-        )
-        return self.numbered(command, self.asker(account))
+        command = self.ReduceOrder()
+        return self.numbered(command, command.session)
 
     def cancel(self):
-        instrument, account, client, _ = self.some_order()
-        command = m.CancelOrder(instrument=instrument, account=account, client_order_id=client)
-        return self.numbered(command, self.asker(account))
+        command = self.CancelOrder()
+        self.model.cancel(command)
+        return self.numbered(command, command.session)
 
     def mass_cancel(self):
-        account = self.rng.choice((0, *ACCOUNTS))
-        flags = self.rng.choice((0, ONLY_BUYS, ONLY_SELLS))
-        command = m.MassCancel(flags=flags, instrument=self.rng.choice((0, *INSTRUMENTS)), account=account)
-        return self.numbered(command, self.asker(account) if account else OPERATOR)
+        rng = self.rng
+        account = rng.choice((0, *ACCOUNTS))
+        command = m.MassCancel(
+            flags=rng.choice((0, ONLY_BUYS, ONLY_SELLS)), instrument=rng.choice((0, *INSTRUMENTS)), account=account,
+            named=rng.choice((0, 0, 0, 1, 2)), firm=rng.choice((0, 0, 0, 1, 2)), reason=self.reason(),
+        )  # fmt: skip
+        return self.numbered(command, self.sender(account) if account else OPERATOR)
+
+    # ---- who may enter what
+
+    def kill(self):
+        command = self.Kill()
+        if command.reason != NO_TEXT:
+            self.model.kill(command)
+        return self.numbered(command, command.session)
+
+    def standing(self):
+        command = self.SetAccount()
+        is_valid = (
+            command.state in set(AccountStanding) and command.group < 2**20 and command.prevention <= Prevention.ALLOW
+        )
+        if is_valid and command.reason != NO_TEXT:
+            self.model.standings[command.account] = command
+        return self.numbered(command, command.session)
+
+    def limit(self):
+        command = self.SetLimit()
+        self.model.limit(command)
+        most, _, high = BOUNDS.get(command.limit, (0, 0, 0))
+        if not command.until and command.value < most:
+            self.to_widen.append(structs.replace(command, session=0, value=most, second=high, reason=""))
+        return self.numbered(command, command.session)
+
+    def rules(self):
+        command = self.SetRules()
+        return self.numbered(command, command.session)
+
+    # ---- the venue
 
     def advance(self):
         return self.numbered(m.AdvanceTime(), self.venue())
@@ -193,7 +232,7 @@ class Stream:
             account=self.account(),
             currency=self.rng.randint(1, 3),
             amount=self.rng.choice((0, 10, 999, 2**61)),
-            reason=self.rng.choice(("", "ticket 7", "\x7f")),
+            reason=self.reason(),
         )
         return self.numbered(command, self.venue())
 

@@ -1,7 +1,7 @@
 """The session that a golden journal holds: every kind of command, and nearly every reason to refuse or cancel one."""
 
 from core import messages as m
-from core.kinds import POST_ONLY, REENTER, Role, TradingState
+from core.kinds import POST_ONLY, REENTER, AccountStanding, KillAct, Role, TradingState
 from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
 from core.rows import pack_halves
@@ -12,6 +12,8 @@ from tests.poison.samples import BUY, SELL, order
 SEED = 4
 RANDOM_ROWS = 220
 LOT = 2**62 - 1
+RULES = [command for command in SETUP if isinstance(command, m.SetRules)]
+"""They come after orders that know no rules."""
 
 
 def traded(number, side, price, quantity, tif=Tif.GTC, **columns):
@@ -25,7 +27,7 @@ def traded(number, side, price, quantity, tif=Tif.GTC, **columns):
 def opening():
     """Definitions, and what is refused of them."""
     return [
-        *SETUP,
+        *(command for command in SETUP if command not in RULES),
         m.DefineCurrency(currency=1, symbol="USD", decimals=2),
         m.DefineCurrency(currency=1, symbol="USD", decimals=3),
         m.DefineCurrency(currency=0, symbol="YEN"),
@@ -168,20 +170,28 @@ class Session:
         return self.rows(rules.unfinished(self.stream.time))
 
     def random(self):
-        """Rows of the random stream."""
-        return [self.stream.next() for _ in range(RANDOM_ROWS)]
+        """Rows of the random stream, in instruments that have rules now; at the end all is open again."""
+        rules_set = self.rows([m.MassCancel(), *[m.AdvanceTime()] * 3, *RULES])
+        rows = [self.stream.next() for _ in range(RANDOM_ROWS)]
+        opened = [
+            *(m.Kill(act=KillAct.REVIVE, **named) for named in ({}, {"account": 1}, {"named": 1}, {"firm": 2})),
+            *(m.SetTradingState(state=TradingState.OPEN, **named) for named in ({}, {"account": 1}, {"instrument": 1})),
+            m.SetAccount(account=1, state=AccountStanding.ACTIVE),
+            *[m.AdvanceTime()] * 3,
+        ]
+        return [*rules_set, *rows, *self.rows(opened)]
 
     def poison(self):
         """Three orders; the second is the one that the engine of the day could not bear."""
         return self.rows(
-            [traded(9_100, BUY, 70, 1), traded(9_101, BUY, 71, 1), traded(9_102, BUY, 72, 1, instrument=2)]
+            [traded(9_100, BUY, 70, 5), traded(9_101, BUY, 71, 5), traded(9_102, BUY, 72, 2, instrument=2)]
         )
 
     def timer(self):
         """An order that will expire, and the AdvanceTime row whose timer the engine of the day could not bear."""
         resting = self.rows([
             m.SetTradingState(instrument=1, state=TradingState.OPEN),
-            traded(9_110, BUY, 60, 1, Tif.GTD, expires=self.stream.time + 10 * STEP),
+            traded(9_110, BUY, 60, 5, Tif.GTD, expires=self.stream.time + 10 * STEP),
         ])  # fmt: skip
         self.stream.time += 100 * STEP
         return [*resting, self.stream.row(m.AdvanceTime())]
