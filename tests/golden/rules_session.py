@@ -9,10 +9,12 @@ from core.kinds import (
     BASIS_POINTS,
     EXPOSURES,
     HIDDEN,
+    LOTS_SHIFT,
     MARKET_RESTS,
     PEG_SHIFT,
     PREVENTION_SHIFT,
     REDUCE_ONLY,
+    SHARE_SHIFT,
     SLIDE,
     AccountStanding,
     KillAct,
@@ -20,6 +22,7 @@ from core.kinds import (
     Peg,
     Prevention,
     Role,
+    Step,
     TradingState,
 )
 from core.kinds import OrderType as Type
@@ -166,6 +169,28 @@ def positions():
         at(86, BUY, 100, 8, account=PARTNER),
         at(87, SELL, 100, 8, account=BUYER),
     ]
+
+
+def shared():
+    """A fee schedule, and a level that is shared by steps."""
+    rates = {"schedule": 1, "fee_rates": pack_halves(-500, 1_000)}
+    steps = {"step_1": Step.TOP | 2 << LOTS_SHIFT, "step_2": Step.PRO_RATA | 500_000 << SHARE_SHIFT, "step_3": Step.LARGEST}
+    return [
+        m.SetFeeSchedule(schedule=1, fee_rates=pack_halves(0, 2_000), reason="new fees"),
+        m.SetFeeSchedule(tier=1, volume=500, **rates),
+        m.SetFeeSchedule(tier=3, volume=900, **rates),
+        m.SetRules(
+            flags=EXPOSURES | MARKET_RESTS, instrument=RULED, protection=5, collar=200_000, quantity_min=1,
+            notional_min=50, notional_max=60_000, fee_schedule=1,
+        ),
+        m.SetAllocation(instrument=RULED, reason="by steps", **steps),
+        m.SetAllocation(instrument=RULED, step_1=9),
+        at(300, SELL, 100, 10),
+        at(301, SELL, 100, 20, account=PARTNER),
+        at(302, BUY, 100, 7),
+        at(303, BUY, 100, 9),
+        at(304, SELL, 99, 3),
+    ]  # fmt: skip
 
 
 def limited(now):

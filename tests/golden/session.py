@@ -161,6 +161,7 @@ class Session:
             rules.waiting(),
             rules.own(),
             rules.positions(),
+            rules.shared(),
             rules.limited(now),
         )
         return self.rows([command for part in parts for command in part])
