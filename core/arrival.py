@@ -40,7 +40,12 @@ class Arrival(Judging):
         if terms.waits == FOR_PRICE:
             return 0
         if order_type == OrderType.PEGGED:
-            order.price = self.pegged_price(order, terms) if is_new else self.passive_price(order, terms)
+            bid = reference(order.instrument.bids)
+            ask = reference(order.instrument.asks)
+            follows = (
+                self.pegged_price(order, terms, bid, ask) if is_new else self.passive_price(order, terms, bid, ask)
+            )
+            order.price = follows
             terms.waits = PARKED if order.price == 0 else IN_BOOK
             return 0
         if order.price == 0 and order_type != OrderType.SPEND_AT_MOST:
@@ -127,14 +132,16 @@ class Arrival(Judging):
             needed = order.leaves
         if terms is not None:
             terms.minimum = 0
+        if needed > order.leaves:
+            return CancelReason.MINIMUM_NOT_MET
         return CancelReason.MINIMUM_NOT_MET if needed != 0 and self.reach(order, needed) == 0 else 0
 
     # ---- pegged orders
 
-    def pegged_price(self, order: Order, terms: Terms) -> i64:
-        """The price that a pegged order should have now, within its limit; 0 where its reference is not there."""
-        own = reference(self.shown_side(order))
-        other = reference(self.opposite(order))
+    def pegged_price(self, order: Order, terms: Terms, bid: i64, ask: i64) -> i64:
+        """The price that a pegged order should have by these references, within its limit; 0 where it has none."""
+        own = bid if order.side == Side.BUY else ask
+        other = ask if order.side == Side.BUY else bid
         peg = order.flags >> PEG_SHIFT & PEG_MASK
         if peg == Peg.PRIMARY:
             price = own
@@ -148,9 +155,9 @@ class Arrival(Judging):
             return 0
         return self._bounded(order, terms, price + terms.offset)
 
-    def passive_price(self, order: Order, terms: Terms) -> i64:
+    def passive_price(self, order: Order, terms: Terms, bid: i64, ask: i64) -> i64:
         """The price that a pegged order should have, at most one tick short of the other side; 0 to park it."""
-        price = self.pegged_price(order, terms)
+        price = self.pegged_price(order, terms, bid, ask)
         if price == 0 or not self.meets(order, price):
             return price
         instrument = order.instrument
@@ -158,10 +165,6 @@ class Arrival(Judging):
         if not 1 <= price <= instrument.price_max or order.leaves > instrument.notional_max // price:
             return 0
         return price
-
-    def shown_side(self, order: Order) -> Ladder:
-        """The shown ladder of the order's own side, whether it is hidden or not."""
-        return order.instrument.bids if order.side == Side.BUY else order.instrument.asks
 
     def _bounded(self, order: Order, terms: Terms, price: i64) -> i64:
         """A price within the limit of a pegged order and the prices of the instrument; 0 if the notional passes its bound."""

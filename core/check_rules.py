@@ -173,6 +173,7 @@ def _check_holder(letter: str, number: i64, holder: Holder, now: i64, sums: Rule
         exposure = holder.exposures[instrument]
         found = sums.exposures.get((letter, number, instrument), [0, 0, 0])
         hold([exposure.buys, exposure.sells, exposure.notional] == found, "exposure")
+        hold(exposure.notional <= SUM_MAX, "notional of an exposure")
         long = exposure.position + exposure.buys
         short = exposure.sells - exposure.position
         hold(long <= SUM_MAX and short <= SUM_MAX, "position")

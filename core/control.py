@@ -121,6 +121,7 @@ class Control(VenueRules):
         if unused_from_6(row, at):
             self.reject(RejectReason.MALFORMED, 0, 0, 0)
             return
+        self.advanced = self.sequence
         self.run_todos(self.run_timers(STEPS_MAX))
 
     def end_of_day(self, row: bytes, at: i64) -> None:

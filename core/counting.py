@@ -63,8 +63,8 @@ class Counting(Reports):
         """The order waits for its trigger price, behind all others that wait for the same."""
         instrument = order.instrument
         followers = instrument.followers
-        if not followers.rising and not followers.falling and not followers.trailing:
-            instrument.low = instrument.high = instrument.last_price
+        # Orders come to wait only where no price that has been there triggers another: earlier prices are done with.
+        instrument.low = instrument.high = instrument.last_price
         instrument.watch += 1
         if type_of(order) == OrderType.TRAILING_STOP and terms.waits == FOR_PRICE:
             followers.trailing[order.number] = order

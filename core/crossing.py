@@ -270,7 +270,7 @@ class Crossing(Matching):
         while order is not None and count <= MATCHES_MAX:
             terms = order.terms
             if terms is not None and terms.display != 0:
-                count += (order.leaves + terms.display - 1) // terms.display
+                count += 1 + (order.leaves - terms.shown + terms.display - 1) // terms.display
             else:
                 count += 1
             order = order.behind

@@ -61,7 +61,7 @@ class Engine(Control):
     def _end_row(self, row: bytes, at: i64) -> None:
         """Waiting and pegged orders follow: of the instrument that an order command names, or of all that are due."""
         kind = self.command
-        if kind == CommandKind.ADVANCE_TIME:
+        if self.advanced == self.sequence:
             self.follow_all()
         elif names_order(kind):
             instrument = self.instrument(read_i64_le(row, at + C6))

@@ -6,7 +6,7 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from core.arrival import Arrival
+from core.arrival import Arrival, reference
 from core.book import Order
 from core.codes import AccountStanding, CancelReason, EventKind, Side, TradingState
 from core.instrument import Instrument
@@ -82,7 +82,7 @@ class Following(Arrival):
         terms.waits = IN_BOOK
         self.recount(order, terms)
         self.triggered(order, terms.trigger_price)
-        if not may_enter(order.account, order.flags):
+        if self.is_killed(order) or not may_enter(order.account, order.flags):
             self.cancel(order, CancelReason.ACCOUNT_STATE)
         elif not has_price(type_of(order)):
             order.price = self.limit_on_arrival(order)
@@ -91,6 +91,11 @@ class Following(Arrival):
             self.cancel(order, CancelReason.NO_ROOM)
         else:
             self.trade_or_rest(order)
+
+    def is_killed(self, order: Order) -> bool:
+        """Whether a kill switch is thrown that concerns an order."""
+        account = order.account
+        return self.killed or account.killed() or account.firm.killed() or order.session.killed()
 
     def _trail(self, instrument: Instrument) -> None:
         """Trailing stops follow the last price, in order of order number; those that it crosses wait for their turn."""
@@ -114,11 +119,14 @@ class Following(Arrival):
         pegged = instrument.followers.pegged
         if not pegged:
             return
+        # What they follow are orders that are not pegged: none of them moves it.
+        bid = reference(instrument.bids)
+        ask = reference(instrument.asks)
         for number in sorted(pegged.keys()):
             order = pegged[number]
             terms = order.terms
             assert terms is not None
-            price = self.passive_price(order, terms)
+            price = self.passive_price(order, terms, bid, ask)
             if price != order.price:
                 self._move_peg(order, terms, price)
 
@@ -171,18 +179,14 @@ def may_enter(account: Account, flags: i64) -> bool:
 
 
 def trailed(order: Order, terms: Terms, last: i64) -> i64:
-    """The trigger price of a trailing stop after it has followed the last price; it never goes back.
-
-    The last price may be above the prices of the instrument, where those have been lowered since.
-    """
+    """The trigger price of a trailing stop after it has followed the last price; it never goes back."""
     offset = terms.offset
-    highest = order.instrument.price_max
     if order.flags & BASIS_POINTS:
         offset = last * terms.offset // _BASIS
         if offset == 0:
             offset = 1
     if order.side == Side.SELL:
-        price = last - offset if last - offset < highest else highest
+        price = last - offset
         return price if price > terms.trigger_price else terms.trigger_price
-    price = last + offset if last + offset < highest else highest
+    price = last + offset
     return price if price < terms.trigger_price else terms.trigger_price

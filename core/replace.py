@@ -50,7 +50,7 @@ class Replacing(Entry):
         if order is None or order.instrument is not instrument or self.is_over(order):
             self.refuse(RejectReason.UNKNOWN_ORDER, row, at)
             return
-        if guarded or more != 0 or order.flags & ~PLAIN_FLAGS or order.terms is not None:
+        if guarded or more != 0 or order.session.guards != 0 or order.flags & ~PLAIN_FLAGS or order.terms is not None:
             self.replace_special(order, row, at)
             return
         price = read_i64_le(row, at + C9)

@@ -308,7 +308,7 @@ class Special(Following):
         instrument = order.instrument
         if instrument.watch != 0:
             self.stir(instrument)
-        at_once = order.price != 0 and not self.meets(order, order.price)
+        at_once = order.price != 0 and not self.meets(order, order.price) and not self.lacks_room(order)
         flags: i64 = 0
         if terms is not None and terms.waits != IN_BOOK:
             at_once = False
@@ -325,7 +325,10 @@ class Special(Following):
             if self.shows_part(order):
                 self.rested(order)
         elif terms is None or terms.waits == IN_BOOK:
-            self.see_to_rest(order, self.cross(order), True)
+            reason = self.cross(order)
+            if reason == 0 and order.leaves != 0 and self.lacks_room(order):
+                reason = CancelReason.NO_ROOM
+            self.see_to_rest(order, reason, True)
 
 
 def prevented(flags: i64, prevention: i64) -> i64:
@@ -351,8 +354,6 @@ def keeps_terms(order: Order, draft: Order) -> bool:
     if type_of(order) == OrderType.PEGGED:
         return new.limit == old.limit
     waits = new.waits == FOR_PRICE
-    return (
-        draft.price == order.price
-        and new.display == old.display
-        and (not waits or new.trigger_price == old.trigger_price)
-    )
+    same = draft.price == order.price and new.display == old.display
+    # The limit of a trailing stop is the trigger price of its latest command: exposures go by it.
+    return same and (not waits or (new.trigger_price == old.trigger_price and new.limit == old.limit))

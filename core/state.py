@@ -48,7 +48,7 @@ class State:
     """The state of a venue. Tables are lists indexed by number, with None where nothing stands."""
 
     __slots__ = (
-        "accounts", "control_inbound", "currencies", "currency_count", "day", "day_mark", "days", "dropped", "epoch",
+        "accounts", "advanced", "control_inbound", "currencies", "currency_count", "day", "day_mark", "days", "dropped", "epoch",
         "fee_schedules", "firms", "following", "instruments", "killed", "match_numbers", "never", "next_semantics", "now",
         "order_numbers", "quarantined", "ratios", "semantics", "sequence", "sessions", "state", "timer", "timer_time",
         "timers", "todo_account", "todo_order", "todos", "venue",
@@ -68,6 +68,8 @@ class State:
         self.order_numbers: i64 = 0
         self.match_numbers: i64 = 0
         self.control_inbound: i64 = 0
+        # The latest row that was an AdvanceTime and was not refused.
+        self.advanced: i64 = 0
         # Rows that were replaced by a halt and whose Quarantine row has not come yet.
         self.quarantined: list[i64] = []
         # Timers and mass operations that a quarantine dropped: while not 0, any book may hold orders that are over.

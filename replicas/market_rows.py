@@ -27,7 +27,7 @@ from replicas.soup import NOTICE_SIZE, unsequenced
 
 SHOWN: Final = frozenset((
     "sequence", "time", "flags", "instrument", "symbol", "currencies", "price_max", "quantity_max", "fee_rates",
-    "state", "price", "quantity", "order_number", "leaves", "match_number", "reason", "expires", "market_data",
+    "state", "price", "quantity", "order_number", "leaves", "match_number", "expires", "market_data",
 ))  # fmt: skip
 """Fields of events that market data shows; whatever has another name is zeroed, so nothing new is shown by oversight."""
 

@@ -167,7 +167,7 @@ class Model(Refusals):
         if order.leaves == 0:
             self.cancel(old, CancelReason.REPLACED_BELOW_EXECUTED)
             return self.acknowledge(c, old)
-        terms = [(o.asked, o.trigger, o.display) for o in (old, order)]
+        terms = [(o.asked, o.limit, o.trigger, o.display) for o in (old, order)]
         keeps = terms[0] == terms[1] and order.leaves <= old.leaves and not c.flags & REENTER
         if not keeps and (reason := self.refuse_again(c, old, order, c.quantity - excess)):
             return reason

@@ -25,7 +25,7 @@ class Market(Steps):
         self.place(order)
         order.timed, order.entered = order.tif == Tif.GTD, True
         order.crossed = False
-        if order.instrument in self.last and not any(o.waits for o in self.live(order.instrument)):
+        if order.waits and order.instrument in self.last:
             self.span[order.instrument] = (self.last[order.instrument],) * 2
         if order.waits or (order.type == Type.PEGGED and not order.price):
             self.orders.append(order)
@@ -89,13 +89,15 @@ class Market(Steps):
             return CancelReason.IMMEDIATE_OR_CANCEL
         if not order.needed:
             return None
+        if order.needed > order.leaves:
+            return CancelReason.MINIMUM_NOT_MET
         reason = CancelReason.FILL_OR_KILL if order.tif == Tif.FOK else CancelReason.MINIMUM_NOT_MET
         needed, met, worst = order.needed, 0, 0
         for (price, _), level in groupby(self.in_reach(order), lambda o: (o.price, o.hidden)):
             if needed <= 0:
                 break
             orders, worst = list(level), price
-            met += sum(-(-o.leaves // o.display) if o.display else 1 for o in orders)
+            met += sum(1 - (o.shown - o.leaves) // o.display if o.display else 1 for o in orders)
             offers, blocked = self.offers(order, orders)
             needed -= offers
             if blocked:

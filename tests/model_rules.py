@@ -15,7 +15,7 @@ class Rules(Market):
     def end_row(self, c):
         """A command for an order works off its instrument, an AdvanceTime all of them; others leave it to that."""
         self.steps = 0
-        if c.of is m.AdvanceTime:
+        if c.of is m.AdvanceTime and not any(isinstance(event, m.Rejected) for event in self.events):
             for instrument in list(self.touched):
                 if self.steps < STEPS_MAX:
                     self.work_off(instrument)
@@ -97,7 +97,7 @@ class Rules(Market):
         last, offset = self.last[order.instrument], order.offset
         if order.flags & BASIS_POINTS:
             offset = max(last * offset // 10_000, 1)
-        follows = self.within(order.instrument, last + offset * order.sign)
+        follows = last + offset * order.sign
         order.trigger = min(order.trigger, follows) if order.side == Side.BUY else max(order.trigger, follows)
 
     def trigger(self, order):
@@ -123,6 +123,8 @@ class Rules(Market):
 
     def may_enter(self, order):
         state = self.standing(order.account).state
+        if not self.killed.isdisjoint([*self.owners(order.account, order.session), ("venue", 0)]):
+            return False
         allowed = state == AccountStanding.ACTIVE or (state == AccountStanding.REDUCE_ONLY and order.reduces)
         return allowed and self.account_states.get(order.account, 1) == TradingState.OPEN
 

@@ -174,7 +174,11 @@ def positions():
 def shared():
     """A fee schedule, and a level that is shared by steps."""
     rates = {"schedule": 1, "fee_rates": pack_halves(-500, 1_000)}
-    steps = {"step_1": Step.TOP | 2 << LOTS_SHIFT, "step_2": Step.PRO_RATA | 500_000 << SHARE_SHIFT, "step_3": Step.LARGEST}
+    steps = {
+        "step_1": Step.TOP | 2 << LOTS_SHIFT,
+        "step_2": Step.PRO_RATA | 500_000 << SHARE_SHIFT,
+        "step_3": Step.LARGEST,
+    }
     return [
         m.SetFeeSchedule(schedule=1, fee_rates=pack_halves(0, 2_000), reason="new fees"),
         m.SetFeeSchedule(tier=1, volume=500, **rates),
