@@ -196,3 +196,17 @@ def test_instruments_that_follow_are_steps_too():
         assert len(venue.to.machine.engine.following) == left
         venue.to.check()
         venue.send(m.AdvanceTime)
+
+
+def test_every_price_of_a_row_triggers():
+    """What the price of a match reached is triggered, though a match of the same row went back from it."""
+    venue = Venue()
+    venue.instrument()
+    venue.fund()
+    venue.enter(BUY, 95, 2)
+    for _ in range(2):
+        venue.enter(SELL, 0, 1, of=Type.MARKET_IF_TOUCHED, trigger_price=110)
+    venue.enter(SELL, 110, 1)
+    told = venue.enter(BUY, 110, 1)
+    assert sum(isinstance(event, m.Triggered) for event in told) == 2
+    venue.to.check()

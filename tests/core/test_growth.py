@@ -192,6 +192,12 @@ def clear(book, of):
         book.send(m.CancelOrder, **names)
 
 
+@probe("SetTradingState of the venue, and AdvanceTime after it: each instrument number")
+def venue_opens(book):
+    for of, columns in ((m.SetTradingState, {"state": 1}), (m.AdvanceTime, {})):
+        yield book.measure(of, **columns)[0], 2
+
+
 @probe("AdvanceTime: each expiry")
 def expiries(book):
     book.time = EXPIRY + book.per_side
@@ -211,12 +217,6 @@ def mass(book):
             yield lines, min(steps, limits.STEPS_MAX)
         while engine.todos:
             engine.drop_todo()
-
-
-@probe("SetTradingState of the venue, and AdvanceTime after it: each instrument number")
-def venue_opens(book):
-    for of, columns in ((m.SetTradingState, {"state": 1}), (m.AdvanceTime, {})):
-        yield book.measure(of, **columns)[0], 2
 
 
 @probe("a new number: each number up to it")
@@ -289,3 +289,17 @@ def test_work_of_a_row_on_books_to_ten_thousand_orders(wide):
 def test_work_of_a_row_on_books_to_a_million_orders(wide):
     """The same for a hundred thousand and a million orders."""
     assert [*faults(grown((100, 10_000, 100_000, 1_000_000), wide))] == []
+
+
+def test_at_once_looks_at_no_more_orders_than_it_may_meet():
+    """On one level of any length a fill-or-kill order stops at the 65,537th, whatever the way of matching."""
+    found = []
+    for orders in (limits.MATCHES_MAX + 10, 2 * limits.MATCHES_MAX):
+        venue = Book(0, wide=False)
+        columns = {"flags": flags(SELL), "instrument": RULED, "account": ME, "price": 5, "quantity": 1}
+        batch = b"".join(venue.row(m.EnterOrder, client_order_id=at + 1, **columns) for at in range(orders))
+        venue.to.machine.engine.apply(batch, 0, len(batch))
+        lines, events = enter(venue, BUY, 5, orders, Tif.FOK, instrument=RULED)
+        assert isinstance(events[-1], m.Canceled)
+        found.append(lines)
+    assert found[0] == found[1]
