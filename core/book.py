@@ -74,13 +74,15 @@ class Level:
 class Ladder:
     """One side's price levels. `sign` is -1 for buys and 1 for sells: a smaller `price * sign` is a better price."""
 
-    __slots__ = ("best", "levels", "sign", "total")
+    __slots__ = ("best", "levels", "sign", "top", "total")
 
     def __init__(self, sign: i64) -> None:
         self.sign = sign
         self.total: i64 = 0
         self.levels: list[Level] = []
         self.best: Level | None = None
+        # The order that set the best price and still stands there; kept where an instrument shares levels by steps.
+        self.top: Order | None = None
 
     def place(self, key: i64) -> i64:
         """Where the level of this key (price times sign) stands or belongs; keys fall from worst to best."""
@@ -170,6 +172,8 @@ class Ladder:
         level.total -= order.leaves
         level.count -= 1
         self.total -= order.leaves
+        if self.top is order:
+            self.top = None
         if level.first is None:
             self._drop(level)
 

@@ -8,12 +8,22 @@ from core.book import Order
 from core.codes import AccountStanding, OrderType, Prevention, Side
 from core.codes import Limit as Kind
 from core.counting import closing, worth
+from core.definitions import are_rates
 from core.engine import Engine
 from core.holder import KILLED, LIMITED, STANDING, Holder
 from core.instrument import Instrument
 from core.kinds import HIDDEN, REDUCE_ONLY
 from core.ledger import Account
-from core.limits import FOLLOWERS_MAX, GROUP_MAX, REDUCING_MAX, SUM_MAX
+from core.limits import (
+    FOLLOWERS_MAX,
+    GROUP_MAX,
+    NANOSECONDS,
+    RATE_MAX,
+    RATIO_TRADES_MAX,
+    REDUCING_MAX,
+    SUM_MAX,
+    TIERS_MAX,
+)
 from core.terms import CROSSED, FOR_PRICE, IN_BOOK, PARKED, Terms, is_special, type_of, waits_for_price
 
 
@@ -104,7 +114,7 @@ def check_rules(engine: Engine, sums: RuleSums) -> None:
     for account in engine.accounts:
         if account is not None:
             _check_account(account)
-            _check_holder("a", account.number, account, sums)
+            _check_holder("a", account.number, account, engine.now, sums)
             for number in sorted(account.exposures):
                 exposure = account.exposures[number]
                 hold(len(exposure.reducing) <= REDUCING_MAX, "reduce-only orders")
@@ -115,20 +125,24 @@ def check_rules(engine: Engine, sums: RuleSums) -> None:
         hold(positions[number] == 0, "positions do not add up to zero")
     for firm in engine.firms:
         if firm is not None:
-            _check_holder("f", firm.number, firm, sums)
+            _check_holder("f", firm.number, firm, engine.now, sums)
             for number in sorted(firm.exposures):
                 total = by_firm.get((firm.number, number), 0)
                 hold(firm.exposures[number].position == total, "position of a firm")
     for session in engine.sessions:
         if session is not None and session.number != 0:
-            _check_holder("s", session.number, session, sums)
+            _check_holder("s", session.number, session, engine.now, sums)
     _check_ratios(engine)
+    _check_fees(engine)
 
 
 def _check_instrument(engine: Engine, instrument: Instrument, sums: RuleSums) -> None:
     followers = instrument.followers
     number = instrument.number
-    ruled = 1 if instrument.rules is not None else 0
+    ruled = (1 if instrument.rules is not None else 0) + (1 if instrument.steps else 0)
+    for ladder in (instrument.bids, instrument.asks):
+        top = ladder.top
+        hold(top is None or (len(instrument.steps) > 0 and top.level is ladder.best), "order that set the best price")
     hold(instrument.special == sums.special.get(number, 0) + ruled, "special orders of an instrument")
     watch = len(followers.rising) + len(followers.falling) + len(followers.trailing) + len(followers.pegged)
     hold(instrument.watch == watch == sums.watch.get(number, 0), "orders that follow")
@@ -146,19 +160,22 @@ def _check_account(account: Account) -> None:
     hold((account.guards & STANDING != 0) == stands, "guard of an account")
 
 
-def _check_holder(letter: str, number: i64, holder: Holder, sums: RuleSums) -> None:
+def _check_holder(letter: str, number: i64, holder: Holder, now: i64, sums: RuleSums) -> None:
     hold(0 <= holder.guards <= KILLED + LIMITED + STANDING, "guards")
     hold((holder.guards & LIMITED != 0) == (len(holder.limits) > 0), "guard of limits")
     hold(holder.open == sums.open.get((letter, number), 0), "open orders of a holder")
     for key in sorted(holder.limits):
         limit = holder.limits[key]
         hold(key == (limit.kind, limit.instrument) and 1 <= limit.value <= SUM_MAX, "limit")
-        hold(0 <= limit.arrival <= SUM_MAX and 0 <= limit.orders and 0 <= limit.trades, "what a limit counts")
+        hold(0 <= limit.arrival and limit.arrival - now <= RATE_MAX * NANOSECONDS, "arrival time of a rate")
+        hold(0 <= limit.orders and 0 <= limit.trades <= RATIO_TRADES_MAX, "what a limit counts")
     for instrument in sorted(holder.exposures):
         exposure = holder.exposures[instrument]
         found = sums.exposures.get((letter, number, instrument), [0, 0, 0])
         hold([exposure.buys, exposure.sells, exposure.notional] == found, "exposure")
-        hold(-SUM_MAX <= exposure.position <= SUM_MAX, "position")
+        long = exposure.position + exposure.buys
+        short = exposure.sells - exposure.position
+        hold(long <= SUM_MAX and short <= SUM_MAX, "position")
 
 
 def _check_ratios(engine: Engine) -> None:
@@ -170,3 +187,19 @@ def _check_ratios(engine: Engine) -> None:
     for firm in engine.firms:
         count += 1 if firm is not None and firm.limit(Kind.ORDER_TO_TRADE, 0) is not None else 0
     hold(engine.ratios == count, "ratios")
+
+
+def _check_fees(engine: Engine) -> None:
+    # Tiers rise from volume 0; an instrument names a schedule that is known.
+    for schedule in engine.fee_schedules:
+        if schedule is not None:
+            hold(1 <= len(schedule.tiers) <= TIERS_MAX + 1, "tiers of a schedule")
+            before: i64 = -1
+            for tier in schedule.tiers:
+                hold((before < 0) == (tier.volume == 0) and before < tier.volume <= SUM_MAX, "volume of a tier")
+                hold(are_rates(tier.fee_rates), "rates of a tier")
+                before = tier.volume
+    for instrument in engine.instruments:
+        rules = instrument.rules if instrument is not None else None
+        if rules is not None and rules.schedule is not None:
+            hold(engine.fee_schedule(rules.schedule.number) is rules.schedule, "schedule of an instrument")

@@ -21,12 +21,14 @@ class CommandKind:
     END_OF_DAY: Final = 9
     UPGRADE: Final = 10
     QUARANTINE: Final = 11
+    SET_FEE_SCHEDULE: Final = 13
     KILL: Final = 16
     SET_CREDENTIAL: Final = 17
     PROMOTE: Final = 18
     ACCEPT_CLOCK: Final = 19
     SET_ACCOUNT: Final = 20
     SET_LIMIT: Final = 21
+    SET_ALLOCATION: Final = 23
     SET_RULES: Final = 29
     ENTER_ORDER: Final = 32
     REPLACE_ORDER: Final = 33
@@ -53,6 +55,8 @@ class EventKind:
     LIMIT_SET: Final = 268
     ACCOUNT_SET: Final = 269
     RULES_SET: Final = 270
+    ALLOCATION_SET: Final = 274
+    FEE_SCHEDULE_SET: Final = 273
     ACCEPTED: Final = 288
     REJECTED: Final = 289
     EXECUTED: Final = 290
@@ -77,8 +81,10 @@ class StateKind:
 
     ENGINE: Final = 512
     CURRENCY: Final = 513
+    FEE_TIER: Final = 529
     INSTRUMENT: Final = 514
     RULES: Final = 525
+    ALLOCATION: Final = 531
     FIRM: Final = 515
     ACCOUNT: Final = 516
     BALANCE: Final = 517
@@ -92,6 +98,7 @@ class StateKind:
     FOLLOWING: Final = 526
     LIMIT: Final = 527
     EXPOSURE: Final = 528
+    VOLUME: Final = 530
     DIGEST: Final = 540
     END: Final = 541
 
@@ -160,6 +167,15 @@ class KillAct:
 
     KILL: Final = 1
     REVIVE: Final = 2
+
+
+class Step:
+    """core.kinds.Step."""
+
+    TOP: Final = 1
+    LEAD: Final = 2
+    PRO_RATA: Final = 3
+    LARGEST: Final = 4
 
 
 class Limit:

@@ -150,6 +150,21 @@ class Quarantine(Command, frozen=True):
     timer_order: int = 0
 
 
+class SetFeeSchedule(Command, frozen=True):
+    """Set a tier of a fee schedule: rates from a volume on, in units of the quote currency."""
+
+    KIND = CommandKind.SET_FEE_SCHEDULE
+    column_6: int = 0
+    column_7: int = 0
+    schedule: int = 0
+    tier: int = 0
+    volume: int = 0
+    fee_rates: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    reason: Text2 = ""
+
+
 class Kill(Command, frozen=True):
     """Kill switch of an account, a session (`named`), a firm or the venue: refuse its orders and cancel those that live."""
 
@@ -238,6 +253,21 @@ class SetLimit(Command, frozen=True):
     reason: Text2 = ""
 
 
+class SetAllocation(Command, frozen=True):
+    """Set how the orders of a price level share an incoming order: up to six steps, 0 from the first unused one on."""
+
+    KIND = CommandKind.SET_ALLOCATION
+    instrument: int = 0
+    column_7: int = 0
+    step_1: int = 0
+    step_2: int = 0
+    step_3: int = 0
+    step_4: int = 0
+    step_5: int = 0
+    step_6: int = 0
+    reason: Text2 = ""
+
+
 class SetRules(Command, frozen=True):
     """Set the rules of an instrument: protection in ticks, collar in millionths, bounds in lots and quote units."""
 
@@ -249,7 +279,7 @@ class SetRules(Command, frozen=True):
     quantity_min: int = 0
     notional_min: int = 0
     notional_max: int = 0
-    column_13: int = 0
+    fee_schedule: int = 0
     reason: Text2 = ""
 
 

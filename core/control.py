@@ -7,7 +7,7 @@ from mypy_extensions import i64
 
 from core.cancels import misuses_from_11, unused_from_11
 from core.codes import CommandKind, EventKind, RejectReason, TradingState
-from core.kinds import C6, C7, C8, C9, C10, FLAGS
+from core.kinds import C6, C7, C8, C9, C10, FEE_PERIOD, FLAGS
 from core.limits import DAY_BASE, STEPS_MAX, SUM_MAX, TODOS_MAX
 from core.session import Session
 from core.state import Todo, fits
@@ -127,7 +127,8 @@ class Control(VenueRules):
         """End the trading day."""
         day = read_i64_le(row, at + C8)
         reason: i64 = 0
-        if misuses_but_8(row, at):
+        flags = read_i64_le(row, at + FLAGS)
+        if flags & ~FEE_PERIOD or misuses_but_8_and_flags(row, at):
             reason = RejectReason.MALFORMED
         elif not self.day < day <= 99_999_999:
             reason = RejectReason.INVALID_DAY
@@ -141,7 +142,11 @@ class Control(VenueRules):
         self.day = day
         self.days += 1
         self.day_mark = DAY_BASE + self.days
-        self.control(EventKind.DAY_ENDED, 0, 0, day, 0, 0, 0, None)
+        if flags & FEE_PERIOD:
+            for schedule in self.fee_schedules:
+                if schedule is not None:
+                    schedule.period += 1
+        self.row(EventKind.DAY_ENDED, self.requester, flags, 0, 0, day, 0, 0, 0, 0, 0, 0, 0)
         self.add_todo(Todo(CommandKind.END_OF_DAY, self.sequence, self.requester, self.order_numbers))
 
     def upgrade(self, row: bytes, at: i64) -> None:
@@ -203,7 +208,12 @@ def unused_but_8(row: bytes, at: i64) -> i64:
 
 def misuses_but_8(row: bytes, at: i64) -> bool:
     """Whether a command that has column 8 and a reason uses another column, or gives a reason that is no text."""
-    spare = read_i64_le(row, at + FLAGS) | read_i64_le(row, at + C6) | read_i64_le(row, at + C7)
+    return read_i64_le(row, at + FLAGS) != 0 or misuses_but_8_and_flags(row, at)
+
+
+def misuses_but_8_and_flags(row: bytes, at: i64) -> bool:
+    """The same for a command that has flags as well."""
+    spare = read_i64_le(row, at + C6) | read_i64_le(row, at + C7)
     return spare | read_i64_le(row, at + C9) | read_i64_le(row, at + C10) != 0 or misuses_from_11(row, at)
 
 

@@ -10,7 +10,7 @@ from core.codes import OrderType, Side
 from core.holder import Exposure, Holder
 from core.instrument import Instrument
 from core.kinds import HIDDEN, REDUCE_ONLY
-from core.limits import RATIO_TRADES_MAX
+from core.limits import RATIO_TRADES_MAX, SUM_MAX
 from core.reports import Reports
 from core.terms import CROSSED, FOR_PRICE, Terms, rises, type_of
 
@@ -150,7 +150,10 @@ class Counting(Reports):
 
 
 def worth(order: Order, terms: Terms) -> i64:
-    """The notional that limits and exposures count for an order, in units of the quote currency."""
+    """The notional that limits and exposures count for an order, in units of the quote currency.
+
+    SUM_MAX + 1, which passes every bound, where price, quantity and multiplier pass SUM_MAX.
+    """
     order_type = type_of(order)
     if order_type == OrderType.SPEND_AT_MOST:
         return order.leaves
@@ -162,7 +165,12 @@ def worth(order: Order, terms: Terms) -> i64:
         price = terms.limit
     elif waiting and price == 0:
         price = terms.trigger_price
-    return order.instrument.amount(price, order.leaves)
+    instrument = order.instrument
+    if price != 0 and order.leaves > instrument.notional_max // price:
+        # A protection, or a trigger price that trailed away from the one in the command, may lead here.
+        beyond: i64 = SUM_MAX
+        return beyond + 1
+    return instrument.amount(price, order.leaves)
 
 
 def closing(exposure: Exposure, side: i64) -> i64:

@@ -53,20 +53,22 @@ class Crossing(Matching):
             level = self.next_level(incoming)
             if level is None:
                 return 0
-            if self.met == MATCHES_MAX:
-                return CancelReason.MATCH_LIMIT
-            self.met += 1
-            resting = level.first
-            assert resting is not None
-            if self.is_over(resting):
-                self.expire(resting)
-                continue
-            reason = (
-                self._prevent(incoming, resting) if owns(incoming, resting) else self._trade_with(incoming, resting)
-            )
+            reason = self.cross_level(incoming, level)
             if reason != 0:
                 return reason
         return 0
+
+    def cross_level(self, incoming: Order, level: Level) -> i64:
+        """Trade with the first order of a level; returns why the rest must be canceled, or 0."""
+        if self.met == MATCHES_MAX:
+            return CancelReason.MATCH_LIMIT
+        self.met += 1
+        resting = level.first
+        assert resting is not None
+        if self.is_over(resting):
+            self.expire(resting)
+            return 0
+        return self.prevent(incoming, resting) if owns(incoming, resting) else self._trade_with(incoming, resting)
 
     def _trade_with(self, incoming: Order, resting: Order) -> i64:
         """Trade with one resting order; returns why the rest must be canceled, or 0."""
@@ -75,14 +77,14 @@ class Crossing(Matching):
         if type_of(incoming) == OrderType.SPEND_AT_MOST:
             payable = self._payable(incoming, resting.price, offered, incoming.leaves)
             if payable > 0:
-                self._exchange(incoming, resting, payable)
+                self.exchange(incoming, resting, payable)
             return 0 if payable == offered else CancelReason.BUDGET_SPENT
         quantity = offered if offered < incoming.leaves else incoming.leaves
         payable = quantity
         if terms is not None and terms.pays:
             payable = self._payable(incoming, resting.price, quantity, incoming.hold.free())
         if payable > 0:
-            self._exchange(incoming, resting, payable)
+            self.exchange(incoming, resting, payable)
         return 0 if payable == quantity else CancelReason.INSUFFICIENT_FUNDS
 
     def offered(self, resting: Order) -> i64:
@@ -107,7 +109,7 @@ class Crossing(Matching):
     def _cost(self, order: Order, amount: i64) -> i64:
         return amount + charge(amount, order.taker_rate if order.taker_rate > 0 else 0)
 
-    def _exchange(self, incoming: Order, resting: Order, quantity: i64) -> None:
+    def exchange(self, incoming: Order, resting: Order, quantity: i64) -> None:
         """One match, and all that follows from it."""
         price = resting.price
         told = self.shows(resting)
@@ -146,6 +148,11 @@ class Crossing(Matching):
         if incoming.terms is not None:
             self.recount(incoming, incoming.terms)
         rules = instrument.rules
+        if rules is not None and rules.schedule is not None:
+            schedule = rules.schedule
+            amount = instrument.amount(price, quantity)
+            resting.account.volume(schedule).add(amount, schedule.period)
+            incoming.account.volume(schedule).add(amount, schedule.period)
         if rules is not None and rules.exposures:
             self.move(resting, quantity)
             self.move(incoming, quantity)
@@ -206,7 +213,7 @@ class Crossing(Matching):
 
     # ---- self-trade prevention
 
-    def _prevent(self, incoming: Order, resting: Order) -> i64:
+    def prevent(self, incoming: Order, resting: Order) -> i64:
         """What prevention does where an order meets one of its owner; returns why the rest is canceled, or 0."""
         mode = incoming.flags >> PREVENTION_SHIFT & PREVENTION_MASK
         if mode == Prevention.CANCEL_NEWEST:
@@ -257,10 +264,10 @@ class Crossing(Matching):
         return 0
 
     def _displays(self, level: Level) -> i64:
-        """How many orders a level counts as: an iceberg as one for each display."""
+        """How many orders a level counts as: an iceberg as one for each display. Beyond MATCHES_MAX, any number of that."""
         count: i64 = 0
         order = level.first
-        while order is not None:
+        while order is not None and count <= MATCHES_MAX:
             terms = order.terms
             if terms is not None and terms.display != 0:
                 count += (order.leaves + terms.display - 1) // terms.display

@@ -170,9 +170,6 @@ class Definitions(Cancels):
 def valid_terms(row: bytes, at: i64) -> bool:
     """Whether the numbers of a DefineInstrument are all in range."""
     flags = read_i64_le(row, at + FLAGS)
-    fees = read_i64_le(row, at + C15)
-    maker = low_half(fees)
-    taker = high_half(fees)
     return (
         1 <= read_i64_le(row, at + C6) <= INSTRUMENT_NUMBER_MAX
         and is_symbol(row, at + C7)
@@ -184,7 +181,12 @@ def valid_terms(row: bytes, at: i64) -> bool:
         and 1 <= read_i64_le(row, at + C12) <= SUM_MAX
         and 1 <= read_i64_le(row, at + C13) <= PRICE_MAX
         and 1 <= read_i64_le(row, at + C14) <= QUANTITY_MAX
-        and -FEE_SCALE <= maker <= FEE_SCALE
-        and -FEE_SCALE <= taker <= FEE_SCALE
-        and maker + taker >= 0
+        and are_rates(read_i64_le(row, at + C15))
     )
+
+
+def are_rates(fee_rates: i64) -> bool:
+    """Whether two halves are a maker and a taker rate: each in range, and their sum not negative."""
+    maker = low_half(fee_rates)
+    taker = high_half(fee_rates)
+    return -FEE_SCALE <= maker <= FEE_SCALE and -FEE_SCALE <= taker <= FEE_SCALE and maker + taker >= 0

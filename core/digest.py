@@ -23,38 +23,36 @@ _REST: Final = 80
 class EventDigest:
     """Feed it event rows; ask for the value at any moment."""
 
-    __slots__ = ("blocks", "events", "tail")
+    __slots__ = ("blocks", "events", "hashed", "tail")
 
     def __init__(self) -> None:
         self.events: i64 = 0
         self.blocks = bytes(32)
         self.tail = b""
+        # SHA-256 so far of D(full blocks) + rows of the unfinished block: the digest now, and of the block once full.
+        self.hashed = sha256(self.blocks)
 
     def feed(self, rows: bytes) -> None:
         """Take in event rows, 128 bytes each."""
         self.events += len(rows) // ROW_SIZE
         at: i64 = 0
         size: i64 = len(rows)
-        if self.tail:
-            at = BLOCK_SIZE - len(self.tail)
-            if size < at:
-                self.tail += rows
-                return
-            self._finish_block(self.tail + rows[:at])
+        end: i64 = BLOCK_SIZE - len(self.tail)
         view = memoryview(rows)
-        while size - at >= BLOCK_SIZE:
-            self._finish_block(view[at : at + BLOCK_SIZE])
-            at += BLOCK_SIZE
-        self.tail = rows[at:]
-
-    def _finish_block(self, block: bytes | memoryview) -> None:
-        hashed = sha256(self.blocks)
-        hashed.update(block)
-        self.blocks = hashed.digest()
+        while end <= size:
+            self.hashed.update(view[at:end])
+            self.blocks = self.hashed.digest()
+            self.hashed = sha256(self.blocks)
+            self.tail = b""
+            at = end
+            end += BLOCK_SIZE
+        if at < size:
+            self.hashed.update(view[at:])
+            self.tail += rows[at:]
 
     def value(self) -> bytes:
         """The 32 bytes of the digest over all rows so far."""
-        return sha256(self.blocks + self.tail).digest()
+        return self.hashed.digest()
 
     def rows(self) -> bytes:
         """What a snapshot keeps: a DIGEST row, then the event rows of the unfinished block."""
@@ -78,4 +76,5 @@ class EventDigest:
         digest.tail = rows[offset + ROW_SIZE : offset + ROW_SIZE + tail]
         if digest.events < 0 or len(digest.tail) != tail:
             raise ValueError("the unfinished block is not whole")
+        digest.hashed = sha256(digest.blocks + digest.tail)
         return digest

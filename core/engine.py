@@ -171,6 +171,10 @@ class Engine(Control):
             self.accept_clock(row, at)
         elif kind == CommandKind.KILL:
             self.kill(row, at)
+        elif kind == CommandKind.SET_ALLOCATION:
+            self.set_allocation(row, at)
+        elif kind == CommandKind.SET_FEE_SCHEDULE:
+            self.set_fee_schedule(row, at)
         elif kind == CommandKind.SET_ACCOUNT:
             self.set_account(row, at)
         elif kind == CommandKind.SET_LIMIT:
@@ -252,13 +256,16 @@ def is_control(kind: i64) -> bool:
     """Whether this is a kind of command for session 0 and operators alone."""
     if CommandKind.DEFINE_CURRENCY <= kind <= CommandKind.QUARANTINE:
         return True
-    return CommandKind.KILL <= kind <= CommandKind.SET_LIMIT or kind == CommandKind.SET_RULES
+    if CommandKind.KILL <= kind <= CommandKind.SET_LIMIT:
+        return True
+    return kind in (CommandKind.SET_FEE_SCHEDULE, CommandKind.SET_ALLOCATION, CommandKind.SET_RULES)
 
 
 def names_instrument(kind: i64) -> bool:
     """Whether column 6 of this kind of command is an instrument."""
     if kind in (
         CommandKind.DEFINE_INSTRUMENT, CommandKind.SET_TRADING_STATE, CommandKind.SET_LIMIT, CommandKind.SET_RULES,
+        CommandKind.SET_ALLOCATION,
     ):  # fmt: skip
         return True
     return CommandKind.ENTER_ORDER <= kind <= CommandKind.MASS_CANCEL

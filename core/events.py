@@ -1,4 +1,4 @@
-"""Every event: the fields after `kind` are its columns, in order. docs/events.md says when each is told."""
+"""Every event but those about orders: the fields after `kind` are its columns, in order. docs/events.md says when each is told."""
 
 from core.kinds import EventKind
 from core.layout import Row, Text2, Text4
@@ -142,19 +142,6 @@ class Repeated(Event, frozen=True):
     count: int = 0
 
 
-class Acknowledged(Event, frozen=True):
-    """Your command took effect on an order whose reports go to another session."""
-
-    KIND = EventKind.ACKNOWLEDGED
-    flags: int = 0
-    instrument: int = 0
-    account: int = 0
-    client_order_id: int = 0
-    command: int = 0
-    inbound: int = 0
-    order_number: int = 0
-
-
 class Killed(Event, frozen=True):
     """The kill switch of an account, a session, a firm or the venue was thrown, or thrown back."""
 
@@ -215,241 +202,35 @@ class RulesSet(Event, frozen=True):
     quantity_min: int = 0
     notional_min: int = 0
     notional_max: int = 0
+    fee_schedule: int = 0
 
 
-class Accepted(Event, frozen=True):
-    """The order has entered; with RESTING it stands in the book at once, otherwise matches follow."""
+class AllocationSet(Event, frozen=True):
+    """The steps of allocation of an instrument are now these."""
 
-    KIND = EventKind.ACCEPTED
-    flags: int = 0
-    instrument: int = 0
-    account: int = 0
-    client_order_id: int = 0
-    price: int = 0
-    quantity: int = 0
-    order_number: int = 0
-    leaves: int = 0
-    expires: int = 0
-    drop_copy: int = 0
-    market_data: int = 0
-
-
-class Rejected(Event, frozen=True):
-    """The command was refused and changed nothing but the session's numbers."""
-
-    KIND = EventKind.REJECTED
-    flags: int = 0
-    instrument: int = 0
-    account: int = 0
-    client_order_id: int = 0
-    command: int = 0
-    inbound: int = 0
-    column_11: int = 0
-    column_12: int = 0
-    reason: int = 0
-    drop_copy: int = 0
-
-
-class Executed(Event, frozen=True):
-    """One side of a match, at the resting order's price; REMOVED in the flags marks the incoming side."""
-
-    KIND = EventKind.EXECUTED
-    flags: int = 0
-    instrument: int = 0
-    account: int = 0
-    client_order_id: int = 0
-    price: int = 0
-    quantity: int = 0
-    order_number: int = 0
-    leaves: int = 0
-    match_number: int = 0
-    drop_copy: int = 0
-    market_data: int = 0
-
-
-class Settled(Event, frozen=True):
-    """What a match moved, both sides in one entry: base units from seller to buyer, quote units from buyer to seller.
-
-    The buyer pays `quote_amount + buyer_fee`, the seller gets `quote_amount - seller_fee`; a negative fee is a rebate.
-    It is part of two drop copies, in each of which the other side's columns are zero.
-    """
-
-    KIND = EventKind.SETTLED
-    flags: int = 0
-    instrument: int = 0
-    buyer: int = 0
-    seller: int = 0
-    base_amount: int = 0
-    quote_amount: int = 0
-    buyer_fee: int = 0
-    seller_fee: int = 0
-    match_number: int = 0
-    buyer_drop_copy: int = 0
-    seller_drop_copy: int = 0
-
-
-class Replaced(Event, frozen=True):
-    """The order has new terms; it left its place unless KEPT_PLACE, and stands again if RESTING."""
-
-    KIND = EventKind.REPLACED
-    flags: int = 0
-    instrument: int = 0
-    account: int = 0
-    client_order_id: int = 0
-    price: int = 0
-    quantity: int = 0
-    order_number: int = 0
-    leaves: int = 0
-    original_client_order_id: int = 0
-    drop_copy: int = 0
-    market_data: int = 0
-
-
-class Reduced(Event, frozen=True):
-    """`quantity` was taken off a resting order, which kept its place with `leaves`."""
-
-    KIND = EventKind.REDUCED
-    flags: int = 0
-    instrument: int = 0
-    account: int = 0
-    client_order_id: int = 0
-    price: int = 0
-    quantity: int = 0
-    order_number: int = 0
-    leaves: int = 0
-    column_13: int = 0
-    drop_copy: int = 0
-    market_data: int = 0
-
-
-class Canceled(Event, frozen=True):
-    """The order is gone; `quantity` of it was still open."""
-
-    KIND = EventKind.CANCELED
-    flags: int = 0
-    instrument: int = 0
-    account: int = 0
-    client_order_id: int = 0
-    price: int = 0
-    quantity: int = 0
-    order_number: int = 0
-    leaves: int = 0
-    reason: int = 0
-    drop_copy: int = 0
-    market_data: int = 0
-
-
-class Expired(Event, frozen=True):
-    """The order's time is over; `quantity` of it was still open."""
-
-    KIND = EventKind.EXPIRED
-    flags: int = 0
-    instrument: int = 0
-    account: int = 0
-    client_order_id: int = 0
-    price: int = 0
-    quantity: int = 0
-    order_number: int = 0
-    leaves: int = 0
-    expires: int = 0
-    drop_copy: int = 0
-    market_data: int = 0
-
-
-class Rested(Event, frozen=True):
-    """What matching left of an order now stands in the book; market data alone."""
-
-    KIND = EventKind.RESTED
-    flags: int = 0
-    instrument: int = 0
-    account: int = 0
-    client_order_id: int = 0
-    price: int = 0
-    quantity: int = 0
-    order_number: int = 0
-    leaves: int = 0
-    column_13: int = 0
-    drop_copy: int = 0
-    market_data: int = 0
-
-
-class MassCanceled(Event, frozen=True):
-    """So many orders were canceled by a mass cancel; PENDING in the flags says that more will follow."""
-
-    KIND = EventKind.MASS_CANCELED
-    flags: int = 0
-    instrument: int = 0
-    account: int = 0
-    command: int = 0
-    inbound: int = 0
-    count: int = 0
-
-
-class Triggered(Event, frozen=True):
-    """An order that waited for a price arrives: `leaves` is what it has open, `price` its limit or 0."""
-
-    KIND = EventKind.TRIGGERED
-    flags: int = 0
-    instrument: int = 0
-    account: int = 0
-    client_order_id: int = 0
-    price: int = 0
-    quantity: int = 0
-    order_number: int = 0
-    leaves: int = 0
-    trigger_price: int = 0
-    drop_copy: int = 0
-
-
-class Restated(Event, frozen=True):
-    """A pegged order has followed: it left its place, and stands behind all others at `price` if RESTING."""
-
-    KIND = EventKind.RESTATED
-    flags: int = 0
-    instrument: int = 0
-    account: int = 0
-    client_order_id: int = 0
-    price: int = 0
-    quantity: int = 0
-    order_number: int = 0
-    leaves: int = 0
-    column_13: int = 0
-    drop_copy: int = 0
-    market_data: int = 0
-
-
-class Traded(Event, frozen=True):
-    """A match of an order that shows less than all: market data alone. `order_number` 0: it shows nothing."""
-
-    KIND = EventKind.TRADED
+    KIND = EventKind.ALLOCATION_SET
     flags: int = 0
     instrument: int = 0
     column_7: int = 0
-    column_8: int = 0
-    price: int = 0
-    quantity: int = 0
-    order_number: int = 0
-    leaves: int = 0
-    match_number: int = 0
-    column_14: int = 0
-    market_data: int = 0
+    step_1: int = 0
+    step_2: int = 0
+    step_3: int = 0
+    step_4: int = 0
+    step_5: int = 0
+    step_6: int = 0
 
 
-class DisplayChanged(Event, frozen=True):
-    """An order shows `leaves` now and keeps its place, or is gone at 0: market data alone."""
+class FeeScheduleSet(Event, frozen=True):
+    """A tier of a fee schedule is now this."""
 
-    KIND = EventKind.DISPLAY_CHANGED
+    KIND = EventKind.FEE_SCHEDULE_SET
     flags: int = 0
-    instrument: int = 0
+    column_6: int = 0
     column_7: int = 0
-    column_8: int = 0
-    price: int = 0
-    column_10: int = 0
-    order_number: int = 0
-    leaves: int = 0
-    column_13: int = 0
-    column_14: int = 0
-    market_data: int = 0
+    schedule: int = 0
+    tier: int = 0
+    volume: int = 0
+    fee_rates: int = 0
 
 
 class CredentialSet(Event, frozen=True):

@@ -40,6 +40,8 @@ class Following(Arrival):
                 self.timer_time = 0
                 return 0
             instrument.low = instrument.high = instrument.last_price
+        # Counted for AdvanceTime, which works on many instruments in one row.
+        steps -= 1 + len(instrument.followers.trailing) + len(instrument.followers.pegged)
         self._follow_pegs(instrument)
         instrument.stirred = False
         self.following.remove(instrument)
@@ -133,7 +135,7 @@ class Following(Arrival):
             self.same(order).remove(order)
         terms.waits = PARKED if price == 0 else IN_BOOK
         if price != 0:
-            self.same(order).add(order)
+            self.put(order)
         flags = order.flags | RESTING if price != 0 else order.flags
         self.about(EventKind.RESTATED, order, flags, order.leaves, order.leaves, 0, stood or self.shows(order))
 
@@ -169,14 +171,18 @@ def may_enter(account: Account, flags: i64) -> bool:
 
 
 def trailed(order: Order, terms: Terms, last: i64) -> i64:
-    """The trigger price of a trailing stop after it has followed the last price; it never goes back."""
+    """The trigger price of a trailing stop after it has followed the last price; it never goes back.
+
+    The last price may be above the prices of the instrument, where those have been lowered since.
+    """
     offset = terms.offset
+    highest = order.instrument.price_max
     if order.flags & BASIS_POINTS:
         offset = last * terms.offset // _BASIS
         if offset == 0:
             offset = 1
     if order.side == Side.SELL:
-        price = last - offset
+        price = last - offset if last - offset < highest else highest
         return price if price > terms.trigger_price else terms.trigger_price
-    price = last + offset
+    price = last + offset if last + offset < highest else highest
     return price if price < terms.trigger_price else terms.trigger_price

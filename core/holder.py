@@ -56,8 +56,8 @@ class Limit:
 class Exposure:
     """The position of a holder in an instrument, and the live orders in it: lots on each side, and their notional.
 
-    `position` is lots bought less lots sold. It stays within 2^62 - 1, because every lot that somebody buys beyond what
-    was ever deposited has been sold by somebody, and deposits are bounded.
+    `position` is lots bought less lots sold. It stays within 2^62 - 1, because no order enters that would bring it
+    beyond that, all open orders of its side counted as filled.
     """
 
     __slots__ = ("buys", "instrument", "notional", "position", "reducing", "sells")

@@ -11,6 +11,7 @@ from mypy_extensions import i64
 from core.codes import Rounding, TradingState
 from core.book import Ladder
 from core.kinds import ROUNDING_MASK, ROUNDING_SHIFT
+from core.fees import FeeSchedule
 from core.ledger import Currency
 from core.terms import Followers
 from core.limits import FEE_SCALE, SUM_MAX
@@ -20,7 +21,10 @@ from core.text import high_half, low_half
 class Rules:
     """What SetRules says of an instrument; ticks, millionths, lots and quote units, 0 for none."""
 
-    __slots__ = ("collar", "exposures", "flags", "notional_max", "notional_min", "protection", "quantity_min")
+    __slots__ = (
+        "collar", "exposures", "flags", "notional_max", "notional_min", "protection", "quantity_min",
+        "schedule",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.flags: i64 = 0
@@ -29,6 +33,8 @@ class Rules:
         self.quantity_min: i64 = 0
         self.notional_min: i64 = 0
         self.notional_max: i64 = 0
+        # The fee schedule that is charged in the place of the instrument's own rates.
+        self.schedule: FeeSchedule | None = None
         # Whether positions and open orders are counted.
         self.exposures = False
 
@@ -40,7 +46,7 @@ class Instrument:
         "asks", "base", "bids", "currencies", "divisor", "fee_rates", "flags", "followers", "hidden_asks",
         "hidden_bids", "high", "last_price", "lot_units", "lots_max", "low", "maker_rate", "market_data", "multiplier",
         "notional_max", "number", "price_max", "quantity_max", "quote", "rounding_up", "rules", "special", "state",
-        "stirred", "symbol_0", "symbol_1", "taker_rate", "watch",
+        "steps", "stirred", "symbol_0", "symbol_1", "taker_rate", "watch",
     )  # fmt: skip
 
     def __init__(self, number: i64, base: Currency, quote: Currency) -> None:
@@ -65,9 +71,11 @@ class Instrument:
         self.hidden_asks = Ladder(1)
         # The price of the latest match, 0 before the first.
         self.last_price: i64 = 0
+        # Steps of SetAllocation; without one, levels trade in order of time.
+        self.steps: list[int] = []
         # What SetRules says; None as long as it has not.
         self.rules: Rules | None = None
-        # Live orders with Terms, and 1 if there are rules. At 0 every order takes the plain way.
+        # Live orders with Terms, and 1 each if there are rules and steps. At 0 every order takes the plain way.
         self.special: i64 = 0
         # Live orders that wait for a price or follow one; and whether work on them is due.
         self.watch: i64 = 0

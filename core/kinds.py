@@ -50,12 +50,14 @@ class CommandKind(IntEnum):
     END_OF_DAY = 9
     UPGRADE = 10
     QUARANTINE = 11
+    SET_FEE_SCHEDULE = 13
     KILL = 16
     SET_CREDENTIAL = 17
     PROMOTE = 18
     ACCEPT_CLOCK = 19
     SET_ACCOUNT = 20
     SET_LIMIT = 21
+    SET_ALLOCATION = 23
     SET_RULES = 29
     ENTER_ORDER = 32
     REPLACE_ORDER = 33
@@ -82,6 +84,8 @@ class EventKind(IntEnum):
     LIMIT_SET = 268
     ACCOUNT_SET = 269
     RULES_SET = 270
+    ALLOCATION_SET = 274
+    FEE_SCHEDULE_SET = 273
     ACCEPTED = 288
     REJECTED = 289
     EXECUTED = 290
@@ -106,8 +110,10 @@ class StateKind(IntEnum):
 
     ENGINE = 512
     CURRENCY = 513
+    FEE_TIER = 529
     INSTRUMENT = 514
     RULES = 525
+    ALLOCATION = 531
     FIRM = 515
     ACCOUNT = 516
     BALANCE = 517
@@ -121,6 +127,7 @@ class StateKind(IntEnum):
     FOLLOWING = 526
     LIMIT = 527
     EXPOSURE = 528
+    VOLUME = 530
     DIGEST = 540
     END = 541
 
@@ -191,6 +198,15 @@ class KillAct(IntEnum):
     REVIVE = 2
 
 
+class Step(IntEnum):
+    """How a step of SetAllocation shares an incoming order among the orders of a price level; docs/matching.md."""
+
+    TOP = 1
+    LEAD = 2
+    PRO_RATA = 3
+    LARGEST = 4
+
+
 class Limit(IntEnum):
     """Which limit SetLimit sets; docs/commands.md gives value, second value and bounds of each."""
 
@@ -251,6 +267,19 @@ ENTER_FLAGS: Final = 0xFFFFF
 """The bits that EnterOrder may set today; docs/commands.md (Drafts) says what the next ones will mean."""
 PLAIN_FLAGS: Final = 0x3FF
 """Without another bit an order of type LIMIT or MARKET needs none of the rules of docs/matching.md."""
+
+# Parts of a step of SetAllocation.
+STEP_MASK: Final = 0xFF
+SHARE_SHIFT: Final = 8
+SHARE_MASK: Final = 0xFFFFF
+LEAD_SHIFT: Final = 28
+LEAD_MASK: Final = 0xFFFFF
+LOTS_SHIFT: Final = 48
+LOTS_MASK: Final = 0x7FFF
+
+# Flags of EndOfDay.
+FEE_PERIOD: Final = 0x1
+"""The fee period ends with the day: volumes begin at 0."""
 
 # Flags of SetRules.
 EXPOSURES: Final = 0x1

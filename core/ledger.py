@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mypy_extensions import i64
 
 from core.codes import AccountStanding, TradingState
+from core.fees import FeeSchedule, Volume
 from core.holder import Holder
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Account(Holder):
 
     __slots__ = (
         "balances", "firm", "group", "name", "newest", "number", "oldest", "orders", "prevention", "standing", "state",
+        "volumes",
     )  # fmt: skip
 
     def __init__(self, number: i64, firm: Firm, name: bytes) -> None:
@@ -83,6 +85,8 @@ class Account(Holder):
         self.group: i64 = 0
         self.prevention: i64 = 0
         self.balances: list[Balance | None] = []
+        # By number of the fee schedule.
+        self.volumes: dict[int, Volume] = {}
         self.orders: dict[i64, Order] = {}
         self.oldest: Order | None = None
         self.newest: Order | None = None
@@ -100,6 +104,14 @@ class Account(Holder):
         made = Balance()
         balances[index] = made
         return made
+
+    def volume(self, schedule: FeeSchedule) -> Volume:
+        """What it has traded in a fee schedule."""
+        found = self.volumes.get(schedule.number)
+        if found is None:
+            found = Volume(schedule.period)
+            self.volumes[schedule.number] = found
+        return found
 
     def held(self, currency: Currency) -> Balance | None:
         """The balance in this currency, if there is one."""

@@ -12,7 +12,7 @@ from core.holder import Holder, Limit
 from core.instrument import Instrument
 from core.kinds import REDUCE_ONLY
 from core.ledger import Account
-from core.limits import NANOSECONDS, SUM_MAX
+from core.limits import NANOSECONDS, SPENDING_LOTS, SUM_MAX
 from core.placing import Placing
 from core.terms import Terms, type_of
 
@@ -61,8 +61,7 @@ class Limiting(Placing):
         rate = holder.limit(kind, 0)
         if rate is not None:
             later = rate.arrival if rate.arrival > self.now else self.now
-            if later <= SUM_MAX - NANOSECONDS:
-                rate.arrival = later + NANOSECONDS // rate.value_at(self.now)
+            rate.arrival = later + NANOSECONDS // rate.value_at(self.now)
 
     def refuse_limited(self, order: Order, terms: Terms, quantity: i64, leaving: Order | None) -> i64:
         """Why a limit does not let an order in, as if `leaving` had left first, or 0; in the order of reasons."""
@@ -159,8 +158,13 @@ class Limiting(Placing):
         exposure = holder.exposure(order.instrument.number)
         left = leaving.terms if leaving is not None else None
         lots = (exposure.buys if order.side == Side.BUY else exposure.sells) - (left.counted if left is not None else 0)
+        position = exposure.position if order.side == Side.BUY else -exposure.position
+        if position > 0:
+            # With what is open counted as filled: no match has to look whether a position is at its bound.
+            lots += position
         notional = exposure.notional - (left.worth if left is not None else 0)
-        return order.leaves <= SUM_MAX - lots and worth(order, terms) <= SUM_MAX - notional
+        more: i64 = SPENDING_LOTS if type_of(order) == OrderType.SPEND_AT_MOST else order.leaves
+        return more <= SUM_MAX - lots and worth(order, terms) <= SUM_MAX - notional
 
 
 _REASONS: tuple[int, ...] = (

@@ -3,7 +3,7 @@
 They are written as literals because those compile to constants, and expressions do not.
 
 Compiled `i64` wraps silently and interpreted `int` grows, so each arithmetic site of `core` stays below
-these bounds by a check made before the change; tests/core/test_bounds.py drives each site to its bound.
+these bounds by a check made before the change; tests/core/test_bounds*.py drive each site to its bound.
 """
 
 from typing import Final
@@ -41,6 +41,9 @@ FOLLOWERS_MAX: Final = 1_024
 REDUCING_MAX: Final = 64
 """Live reduce-only orders of one account in one instrument: each of them may be cut by a match."""
 
+SPENDING_LOTS: Final = 0x100000000000000
+"""More lots than an order of type SPEND_AT_MOST can trade: MATCHES_MAX times QUANTITY_MAX, rounded up."""
+
 RATE_MAX: Final = 1_000_000
 """Largest rate in a second, burst, number of open orders and ratio that a limit may have."""
 
@@ -49,6 +52,10 @@ GROUP_MAX: Final = 0xFFFFF
 
 BASIS_POINTS_MAX: Final = 9_999
 """Largest offset of a trailing stop in basis points."""
+
+SCHEDULE_NUMBER_MAX: Final = 65_535
+TIERS_MAX: Final = 15
+"""Largest number of a fee schedule, and of a tier of one."""
 
 RATIO_TRADES_MAX: Final = 0xFFFFFFFFFF
 """Trades that a ratio counts in a day, so that its products stay within bounds."""

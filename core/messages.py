@@ -5,6 +5,8 @@ A text field takes as many columns as its type says (ASCII, NUL-padded). Columns
 Append fields, never reorder them: journals hold the columns. The Structs are excluded from compilation.
 """
 
+from enum import IntEnum
+
 from core.commands import (
     AcceptClock,
     AdvanceTime,
@@ -24,7 +26,9 @@ from core.commands import (
     ReduceOrder,
     ReplaceOrder,
     SetAccount,
+    SetAllocation,
     SetCredential,
+    SetFeeSchedule,
     SetLimit,
     SetRules,
     SetTradingState,
@@ -32,49 +36,56 @@ from core.commands import (
     Withdraw,
 )
 from core.events import (
-    Accepted,
     AccountOpened,
     AccountSet,
-    Acknowledged,
+    AllocationSet,
     BalanceChanged,
-    Canceled,
     ClockAccepted,
     CredentialSet,
     CurrencyDefined,
     DayEnded,
-    DisplayChanged,
     Event,
-    Executed,
-    Expired,
+    FeeScheduleSet,
     InstrumentDefined,
     Killed,
     LimitSet,
-    MassCanceled,
     Promoted,
     Quarantined,
+    Repeated,
+    RulesSet,
+    SessionGranted,
+    TradingStateChanged,
+    Upgraded,
+)
+from core.kinds import CommandKind, EventKind, StateKind
+from core.layout import Row, Text2, Text4
+from core.order_events import (
+    Accepted,
+    Acknowledged,
+    Canceled,
+    DisplayChanged,
+    Executed,
+    Expired,
+    MassCanceled,
     Reduced,
     Rejected,
-    Repeated,
     Replaced,
     Restated,
     Rested,
-    RulesSet,
-    SessionGranted,
     Settled,
     Traded,
-    TradingStateChanged,
     Triggered,
-    Upgraded,
 )
-from core.layout import Row, Text2, Text4
 from core.states import (
     AccountState,
+    AllocationState,
     AnswersState,
     BalanceState,
     CurrencyState,
     DigestState,
     EngineState,
     ExposureState,
+    FeeTierState,
     FirmState,
     FollowingState,
     GrantState,
@@ -88,16 +99,18 @@ from core.states import (
     StateEnd,
     TermsState,
     TodoState,
+    VolumeState,
 )
 
 
-def _by_kind(base: type[Row]) -> dict[int, type[Row]]:
-    return {int(struct.KIND): struct for struct in base.__subclasses__()}
+def _by_kind(base: type[Row], kinds: type[IntEnum]) -> dict[int, type[Row]]:
+    structs = {int(struct.KIND): struct for struct in base.__subclasses__()}
+    return {kind.value: structs[kind.value] for kind in kinds}
 
 
-COMMANDS: dict[int, type[Row]] = _by_kind(Command)
-EVENTS: dict[int, type[Row]] = _by_kind(Event)
-STATES: dict[int, type[Row]] = _by_kind(State)
+COMMANDS: dict[int, type[Row]] = _by_kind(Command, CommandKind)
+EVENTS: dict[int, type[Row]] = _by_kind(Event, EventKind)
+STATES: dict[int, type[Row]] = _by_kind(State, StateKind)
 ROWS: dict[int, type[Row]] = COMMANDS | EVENTS | STATES
 
 __all__ = [
@@ -112,6 +125,8 @@ __all__ = [
     "AccountState",
     "Acknowledged",
     "AdvanceTime",
+    "AllocationSet",
+    "AllocationState",
     "AnswersState",
     "BalanceChanged",
     "BalanceState",
@@ -135,6 +150,8 @@ __all__ = [
     "Executed",
     "Expired",
     "ExposureState",
+    "FeeScheduleSet",
+    "FeeTierState",
     "FirmState",
     "FollowingState",
     "GrantSession",
@@ -168,7 +185,9 @@ __all__ = [
     "SessionGranted",
     "SessionState",
     "SetAccount",
+    "SetAllocation",
     "SetCredential",
+    "SetFeeSchedule",
     "SetLimit",
     "SetRules",
     "SetTradingState",
@@ -184,5 +203,6 @@ __all__ = [
     "Triggered",
     "Upgrade",
     "Upgraded",
+    "VolumeState",
     "Withdraw",
 ]

@@ -7,11 +7,11 @@ from typing import Final
 from librt.strings import read_i64_le
 from mypy_extensions import i64
 
+from core.allocating import Allocating
 from core.book import Ladder, Order
 from core.codes import CancelReason, RejectReason, Role, Side, TimeInForce, TradingState
-from core.crossing import Crossing
 from core.instrument import Instrument
-from core.kinds import C6, C7, C8, TIME_IN_FORCE_MASK, TIME_IN_FORCE_SHIFT
+from core.kinds import C6, C7, C8, HIDDEN, TIME_IN_FORCE_MASK, TIME_IN_FORCE_SHIFT
 from core.ledger import Account
 from core.limits import LEVELS_MAX, SUM_MAX
 from core.matching import buy_cover, reserve
@@ -20,7 +20,7 @@ from core.terms import Terms, is_special
 _ALL_OPEN: Final = 3 * TradingState.OPEN
 
 
-class Placing(Crossing):
+class Placing(Allocating):
     """Refusals by name and state, reservations, resting."""
 
     __slots__ = ()
@@ -79,11 +79,19 @@ class Placing(Crossing):
             order.terms = None
         elif terms is not None and terms.display != 0:
             terms.shown = terms.display if terms.display < order.leaves else order.leaves
-        self.same(order).add(order)
+        self.put(order)
         if not order.live:
             self.enlist(order)
         if order.instrument.watch != 0:
             self.stir(order.instrument)
+
+    def put(self, order: Order) -> None:
+        """Put an order at the back of its price; it may set the best price of its side."""
+        ladder = self.same(order)
+        sets_best = bool(order.instrument.steps) and not ladder.reaches(order.price)
+        ladder.add(order)
+        if sets_best and order.flags & HIDDEN == 0:
+            ladder.top = order
 
     def keeps_terms(self, order: Order, terms: Terms) -> bool:
         """Whether a live order needs its terms, or is a plain one from now on."""

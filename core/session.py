@@ -129,5 +129,4 @@ def content_hash(row: bytes, at: i64) -> i64:
         # Rarely used, and a product each costs the interpreted build a fiftieth of its time.
         total += c11 * 0x1C69B3F74AC4AE35 + c12 * 0x27D4EB2F165667C5 + c13 * 0x1F123BB5A7C65D0F
         total += c14 * 0x3A5BD39E8CB4F017 + c15 * 0x106689D45497FDB5
-    high = total >> 32 & 0xFFFFFFFF
-    return high - (high >> 31 << 32) << 32 | total & 0xFFFFFFFF
+    return (total & 0x7FFFFFFFFFFFFFFF) - ((total >> 63 & 1) << 63)

@@ -19,8 +19,23 @@ from core.limits import DAY_BASE, RING_SIZE
 from core.matching import reserve
 from core.session import Session
 from core.snapshot_rules import (
-    dump_following, dump_holders, dump_rules, dump_terms, load_following, load_holder, load_rules, load_terms, write_row,
-)  # fmt: skip
+    dump_fee_tiers,
+    dump_following,
+    dump_holders,
+    dump_rules,
+    dump_steps,
+    dump_terms,
+    dump_volumes,
+    load_fee_tier,
+    load_following,
+    load_holder,
+    load_rules,
+    load_steps,
+    load_tops,
+    load_terms,
+    load_volume,
+    write_row,
+)
 from core.state import Todo, put
 from core.terms import IN_BOOK
 
@@ -53,6 +68,7 @@ def dump(engine: Engine) -> bytes:
                 currency.number, currency.symbol_0, currency.symbol_1, currency.decimals, currency.deposited,
                 currency.withdrawn, currency.fees,
             ])  # fmt: skip
+    dump_fee_tiers(out, engine)
     for instrument in engine.instruments:
         if instrument is not None:
             write_row(out, StateKind.INSTRUMENT, [
@@ -62,6 +78,7 @@ def dump(engine: Engine) -> bytes:
                 instrument.last_price,
             ])  # fmt: skip
             dump_rules(out, instrument)
+            dump_steps(out, instrument)
     for firm in engine.firms:
         if firm is not None:
             write_row(out, StateKind.FIRM, [firm.number, firm.drop_copy, 1 if firm.killed() else 0])
@@ -83,6 +100,7 @@ def dump(engine: Engine) -> bytes:
         write_row(out, StateKind.QUARANTINED, [named])
     dump_following(out, engine)
     dump_holders(out, engine)
+    dump_volumes(out, engine)
     return out.getvalue()
 
 
@@ -185,6 +203,8 @@ def load(rows: bytes, begin: i64, end: i64) -> Engine:
             found.append(_load_order(engine, rows, at, end))
         elif kind == StateKind.LIMIT or kind == StateKind.EXPOSURE:
             load_holder(engine, kind, rows, at)
+        elif kind == StateKind.VOLUME:
+            load_volume(engine, rows, at)
         elif kind != StateKind.TERMS and kind != StateKind.FOLLOWING:
             _load(engine, kind, rows, at)
         at += ROW_SIZE
@@ -195,6 +215,7 @@ def load(rows: bytes, begin: i64, end: i64) -> Engine:
         if order.number == read_i64_le(rows, begin + _TODO_ORDER):
             engine.todo_order = order
     load_following(engine, rows, begin, end)
+    load_tops(engine, rows, begin, end)
     return engine
 
 
@@ -216,7 +237,11 @@ def _load(engine: Engine, kind: i64, rows: bytes, at: i64) -> None:
     elif kind == StateKind.INSTRUMENT:
         put(engine.instruments, first, _load_instrument(engine, rows, at))
     elif kind == StateKind.RULES:
-        load_rules(known(engine.instrument(first)), rows, at)
+        load_rules(known(engine.instrument(first)), engine.fee_schedule(read_i64_le(rows, at + 64)), rows, at)
+    elif kind == StateKind.ALLOCATION:
+        load_steps(known(engine.instrument(first)), rows, at)
+    elif kind == StateKind.FEE_TIER:
+        load_fee_tier(engine, rows, at)
     elif kind == StateKind.FIRM:
         firm = Firm(first)
         firm.drop_copy = read_i64_le(rows, at + 16)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from librt.strings import BytesWriter, read_i64_le, write_i64_le
 from mypy_extensions import i64
 
 from core.codes import Limit as Kind
-from core.codes import Side, StateKind
+from core.codes import StateKind
+from core.fees import FeeSchedule
 from core.holder import LIMITED, Holder, Limit
 from core.instrument import Instrument, Rules
 from core.kinds import COLUMNS, EXPOSURES, ROW_SIZE
-from core.special import pays_as_it_goes
-from core.terms import Terms, is_special
+from core.state import put
+from core.terms import Terms, is_special, pays_as_it_goes
+
+_STEPS: Final = 6
 
 if TYPE_CHECKING:
-    from core.book import Order
+    from core.book import Ladder, Order
     from core.engine import Engine
 
 
@@ -37,11 +40,48 @@ def dump_rules(out: BytesWriter, instrument: Instrument) -> None:
     if rules is not None:
         write_row(out, StateKind.RULES, [
             instrument.number, rules.flags, rules.protection, rules.collar, rules.quantity_min, rules.notional_min,
-            rules.notional_max,
+            rules.notional_max, rules.schedule.number if rules.schedule is not None else 0,
         ])  # fmt: skip
 
 
-def load_rules(instrument: Instrument, rows: bytes, at: i64) -> None:
+def dump_steps(out: BytesWriter, instrument: Instrument) -> None:
+    """The steps of allocation of an instrument, if it has any, and the orders that set the best prices."""
+    if instrument.steps:
+        bid = instrument.bids.top
+        ask = instrument.asks.top
+        spare = [0] * (_STEPS - len(instrument.steps))
+        tops = [bid.number if bid is not None else 0, ask.number if ask is not None else 0]
+        write_row(out, StateKind.ALLOCATION, [instrument.number, *instrument.steps, *spare, *tops])
+
+
+def load_steps(instrument: Instrument, rows: bytes, at: i64) -> None:
+    """The steps that an ALLOCATION row gives an instrument."""
+    instrument.steps = [step for step in [read_i64_le(rows, at + 16 + 8 * n) for n in range(_STEPS)] if step != 0]
+    instrument.special += 1 if instrument.steps else 0
+
+
+def load_tops(engine: Engine, rows: bytes, begin: i64, end: i64) -> None:
+    """After all orders are known: those that set the best prices, which stand at them."""
+    at = begin
+    while at < end:
+        if read_i64_le(rows, at) == StateKind.ALLOCATION:
+            instrument = engine.instrument(read_i64_le(rows, at + 8))
+            if instrument is None:
+                raise ValueError("a row names an instrument that does not exist")
+            _load_top(instrument.bids, read_i64_le(rows, at + 64))
+            _load_top(instrument.asks, read_i64_le(rows, at + 72))
+        at += ROW_SIZE
+
+
+def _load_top(ladder: Ladder, number: i64) -> None:
+    order = ladder.best.first if ladder.best is not None else None
+    while order is not None:
+        if order.number == number:
+            ladder.top = order
+        order = order.behind
+
+
+def load_rules(instrument: Instrument, schedule: FeeSchedule | None, rows: bytes, at: i64) -> None:
     """The rules that a RULES row gives an instrument."""
     rules = Rules()
     rules.flags = read_i64_le(rows, at + 16)
@@ -51,6 +91,7 @@ def load_rules(instrument: Instrument, rows: bytes, at: i64) -> None:
     rules.quantity_min = read_i64_le(rows, at + 40)
     rules.notional_min = read_i64_le(rows, at + 48)
     rules.notional_max = read_i64_le(rows, at + 56)
+    rules.schedule = schedule
     instrument.rules = rules
     instrument.special += 1
 
@@ -80,7 +121,7 @@ def load_terms(order: Order, rows: bytes, at: i64, end: i64) -> None:
         order.terms = terms
     elif rules is not None and rules.exposures:
         order.terms = terms
-    terms.pays = order.side == Side.BUY and pays_as_it_goes(order)
+    terms.pays = pays_as_it_goes(order)
 
 
 def dump_following(out: BytesWriter, engine: Engine) -> None:
@@ -118,6 +159,49 @@ def load_following(engine: Engine, rows: bytes, begin: i64, end: i64) -> None:
                 instrument.low = read_i64_le(rows, at + 24)
                 instrument.high = read_i64_le(rows, at + 32)
         at += ROW_SIZE
+
+
+def dump_fee_tiers(out: BytesWriter, engine: Engine) -> None:
+    """The tiers of all fee schedules."""
+    for schedule in engine.fee_schedules:
+        if schedule is not None:
+            number: i64 = 0
+            for tier in schedule.tiers:
+                write_row(
+                    out, StateKind.FEE_TIER, [schedule.number, number, tier.volume, tier.fee_rates, schedule.period]
+                )
+                number += 1
+
+
+def load_fee_tier(engine: Engine, rows: bytes, at: i64) -> None:
+    """A tier of a fee schedule."""
+    number = read_i64_le(rows, at + 8)
+    schedule = engine.fee_schedule(number)
+    if schedule is None:
+        schedule = FeeSchedule(number)
+        put(engine.fee_schedules, number, schedule)
+    schedule.put(read_i64_le(rows, at + 16), read_i64_le(rows, at + 24), read_i64_le(rows, at + 32))
+    schedule.period = read_i64_le(rows, at + 40)
+
+
+def dump_volumes(out: BytesWriter, engine: Engine) -> None:
+    """What accounts have traded in fee schedules in the period that is not over."""
+    for account in engine.accounts:
+        if account is not None:
+            for number in sorted(account.volumes):
+                volume = account.volumes[number]
+                schedule = engine.fee_schedule(number)
+                if schedule is not None and volume.in_period(schedule.period) != 0:
+                    write_row(out, StateKind.VOLUME, [account.number, number, volume.total, volume.period])
+
+
+def load_volume(engine: Engine, rows: bytes, at: i64) -> None:
+    """The volume of an account in a fee schedule."""
+    account = engine.account(read_i64_le(rows, at + 8))
+    schedule = engine.fee_schedule(read_i64_le(rows, at + 16))
+    if account is None or schedule is None:
+        raise ValueError("a volume is nobody's, or of no schedule")
+    account.volume(schedule).add(read_i64_le(rows, at + 24), read_i64_le(rows, at + 32))
 
 
 def dump_holders(out: BytesWriter, engine: Engine) -> None:

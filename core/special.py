@@ -33,9 +33,10 @@ from core.kinds import (
 )
 from core.ledger import Account
 from core.limits import SUM_MAX
-from core.placing import rests_by, time_in_force_of
+from core.placing import time_in_force_of
 from core.state import fits
-from core.terms import CROSSED, FOR_PRICE, IN_BOOK, Terms, type_of, waits_for_price
+from core.text import high_half, low_half
+from core.terms import CROSSED, FOR_PRICE, IN_BOOK, Terms, pays_as_it_goes, type_of, waits_for_price
 
 
 class Special(Following):
@@ -89,7 +90,13 @@ class Special(Following):
             terms.waits = FOR_PRICE
             terms.armed = self.sequence
             terms.limit = terms.trigger_price if order_type == OrderType.TRAILING_STOP else 0
-        terms.pays = side == Side.BUY and pays_as_it_goes(order)
+        terms.pays = pays_as_it_goes(order)
+        rules = instrument.rules
+        if rules is not None and rules.schedule is not None:
+            schedule = rules.schedule
+            rates = schedule.rates(account.volume(schedule).in_period(schedule.period))
+            order.maker_rate = low_half(rates)
+            order.taker_rate = high_half(rates)
         return order
 
     def _refuse_new(self, order: Order, terms: Terms, quantity: i64, expires: i64) -> i64:
@@ -348,16 +355,4 @@ def keeps_terms(order: Order, draft: Order) -> bool:
         draft.price == order.price
         and new.display == old.display
         and (not waits or new.trigger_price == old.trigger_price)
-    )
-
-
-def pays_as_it_goes(order: Order) -> bool:
-    """Whether a buy of this type and time in force reserves nothing and pays what it trades."""
-    order_type = type_of(order)
-    if order_type == OrderType.MARKET:
-        return not rests_by(time_in_force_of(order))
-    return (
-        order_type == OrderType.STOP
-        or order_type == OrderType.MARKET_IF_TOUCHED
-        or order_type == OrderType.TRAILING_STOP
     )

@@ -9,6 +9,7 @@ from sortedcontainers import SortedDict
 
 from core.codes import Role, TradingState
 from core.book import Order
+from core.fees import FeeSchedule
 from core.instrument import Instrument
 from core.ledger import Account, Currency, Firm
 from core.limits import ACCOUNT_NUMBER_MAX, DAY_BASE, NEVER, SUM_MAX
@@ -48,7 +49,7 @@ class State:
 
     __slots__ = (
         "accounts", "control_inbound", "currencies", "currency_count", "day", "day_mark", "days", "dropped", "epoch",
-        "firms", "following", "instruments", "killed", "match_numbers", "never", "next_semantics", "now",
+        "fee_schedules", "firms", "following", "instruments", "killed", "match_numbers", "never", "next_semantics", "now",
         "order_numbers", "quarantined", "ratios", "semantics", "sequence", "sessions", "state", "timer", "timer_time",
         "timers", "todo_account", "todo_order", "todos", "venue",
     )  # fmt: skip
@@ -77,6 +78,7 @@ class State:
         self.currency_count: i64 = 0
         self.instruments: list[Instrument | None] = []
         self.firms: list[Firm | None] = []
+        self.fee_schedules: list[FeeSchedule | None] = []
         self.accounts: list[Account | None] = []
         venue = Session(0)
         venue.role = Role.OPERATOR
@@ -114,6 +116,11 @@ class State:
     def instrument(self, number: i64) -> Instrument | None:
         """The instrument of this number."""
         table = self.instruments
+        return table[number] if 0 < number < len(table) else None
+
+    def fee_schedule(self, number: i64) -> FeeSchedule | None:
+        """The fee schedule of this number."""
+        table = self.fee_schedules
         return table[number] if 0 < number < len(table) else None
 
     def firm(self, number: i64) -> Firm | None:

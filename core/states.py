@@ -41,6 +41,17 @@ class CurrencyState(State, frozen=True):
     fees: int = 0
 
 
+class FeeTierState(State, frozen=True):
+    """A tier of a fee schedule; `period` counts the fee periods that ended since the schedule came."""
+
+    KIND = StateKind.FEE_TIER
+    schedule: int = 0
+    tier: int = 0
+    volume: int = 0
+    fee_rates: int = 0
+    period: int = 0
+
+
 class InstrumentState(State, frozen=True):
     """An instrument's terms, state and market data number."""
 
@@ -71,6 +82,22 @@ class RulesState(State, frozen=True):
     quantity_min: int = 0
     notional_min: int = 0
     notional_max: int = 0
+    fee_schedule: int = 0
+
+
+class AllocationState(State, frozen=True):
+    """The steps of allocation of an instrument, and the orders that set the best price of each side, or 0."""
+
+    KIND = StateKind.ALLOCATION
+    instrument: int = 0
+    step_1: int = 0
+    step_2: int = 0
+    step_3: int = 0
+    step_4: int = 0
+    step_5: int = 0
+    step_6: int = 0
+    top_bid: int = 0
+    top_ask: int = 0
 
 
 class FirmState(State, frozen=True):
@@ -254,6 +281,16 @@ class ExposureState(State, frozen=True):
     firm: int = 0
     instrument: int = 0
     position: int = 0
+
+
+class VolumeState(State, frozen=True):
+    """The volume of an account in a fee schedule, in units of the quote currency, and the period that it is of."""
+
+    KIND = StateKind.VOLUME
+    account: int = 0
+    schedule: int = 0
+    volume: int = 0
+    period: int = 0
 
 
 class DigestState(State, frozen=True):

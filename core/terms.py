@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import i64
 from sortedcontainers import SortedDict
 
-from core.codes import OrderType, Side
-from core.kinds import HIDDEN, REDUCE_ONLY, TYPE_MASK, TYPE_SHIFT
+from core.codes import OrderType, Side, TimeInForce
+from core.kinds import HIDDEN, REDUCE_ONLY, TIME_IN_FORCE_MASK, TIME_IN_FORCE_SHIFT, TYPE_MASK, TYPE_SHIFT
 
 if TYPE_CHECKING:
     from core.book import Order
@@ -91,3 +91,16 @@ def is_special(order: Order, display: i64) -> bool:
     if order.flags & (HIDDEN | REDUCE_ONLY) or display != 0 or order_type == OrderType.PEGGED:
         return True
     return order_type == OrderType.SPEND_AT_MOST or waits_for_price(order_type)
+
+
+def pays_as_it_goes(order: Order) -> bool:
+    """Whether this is a buy that reserves nothing on entry and pays what it trades, by its type and time in force."""
+    if order.side == Side.SELL:
+        return False
+    order_type = type_of(order)
+    if order_type == OrderType.MARKET:
+        time_in_force = order.flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK
+        return time_in_force == TimeInForce.IOC or time_in_force == TimeInForce.FOK
+    return (
+        waits_for_price(order_type) and order_type != OrderType.STOP_LIMIT and order_type != OrderType.LIMIT_IF_TOUCHED
+    )

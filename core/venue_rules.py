@@ -6,14 +6,47 @@ from librt.strings import read_i64_le
 from mypy_extensions import i64
 
 from core.cancels import misuses_from_11
-from core.codes import AccountStanding, CommandKind, EventKind, KillAct, Prevention, RejectReason
+from core.codes import AccountStanding, CommandKind, EventKind, KillAct, Prevention, RejectReason, Step
 from core.codes import Limit as Kind
 from core.access import Access
+from core.definitions import are_rates
+from core.fees import FeeSchedule
 from core.holder import KILLED, LIMITED, STANDING, Holder, Limit
 from core.instrument import Instrument, Rules
-from core.kinds import C6, C7, C8, C9, C10, C11, C12, C13, C14, EXPOSURES, FLAGS, MARKET_RESTS, ROW_SIZE
-from core.limits import FEE_SCALE, GROUP_MAX, PRICE_MAX, QUANTITY_MAX, RATE_MAX, SUM_MAX, TODOS_MAX
-from core.state import Todo
+from core.kinds import (
+    C10,
+    C11,
+    C12,
+    C13,
+    C14,
+    C6,
+    C7,
+    C8,
+    C9,
+    EXPOSURES,
+    FLAGS,
+    LEAD_MASK,
+    LEAD_SHIFT,
+    LOTS_MASK,
+    LOTS_SHIFT,
+    MARKET_RESTS,
+    ROW_SIZE,
+    SHARE_MASK,
+    SHARE_SHIFT,
+    STEP_MASK,
+)
+from core.limits import (
+    FEE_SCALE,
+    GROUP_MAX,
+    PRICE_MAX,
+    QUANTITY_MAX,
+    RATE_MAX,
+    SCHEDULE_NUMBER_MAX,
+    SUM_MAX,
+    TIERS_MAX,
+    TODOS_MAX,
+)
+from core.state import Todo, put
 from core.text import is_text
 
 
@@ -21,6 +54,36 @@ class VenueRules(Access):
     """Standing, rules, limits and kill switches."""
 
     __slots__ = ()
+
+    def set_fee_schedule(self, row: bytes, at: i64) -> None:
+        """Set a tier of a fee schedule for orders entered from now on."""
+        number = read_i64_le(row, at + C8)
+        tier = read_i64_le(row, at + C9)
+        volume = read_i64_le(row, at + C10)
+        fee_rates = read_i64_le(row, at + C11)
+        schedule = self.fee_schedule(number)
+        reason: i64 = 0
+        spare = read_i64_le(row, at + FLAGS) | read_i64_le(row, at + C6) | read_i64_le(row, at + C7)
+        if spare | read_i64_le(row, at + C12) | read_i64_le(row, at + C13) or not is_text(row, at + C14, at + ROW_SIZE):
+            reason = RejectReason.MALFORMED
+        elif (
+            not 1 <= number <= SCHEDULE_NUMBER_MAX
+            or not 0 <= tier <= TIERS_MAX
+            or not 0 <= volume <= SUM_MAX
+            or not are_rates(fee_rates)
+            or not (tier | volume == 0 if schedule is None else schedule.fits(tier, volume))
+        ):
+            reason = RejectReason.INVALID_DEFINITION
+        if reason != 0:
+            self.reject(reason, 0, 0, 0)
+            return
+
+        # From here on it stands.
+        if schedule is None:
+            schedule = FeeSchedule(number)
+            put(self.fee_schedules, number, schedule)
+        schedule.put(tier, volume, fee_rates)
+        self.control(EventKind.FEE_SCHEDULE_SET, 0, 0, number, tier, volume, fee_rates, None)
 
     def set_account(self, row: bytes, at: i64) -> None:
         """Say what an account may enter, its group, and the prevention of its orders."""
@@ -59,14 +122,21 @@ class VenueRules(Access):
         instrument = self.instrument(number)
         rules = rules_of(row, at)
         reason: i64 = 0
+        schedule = read_i64_le(row, at + C13)
+        rules.schedule = self.fee_schedule(schedule)
         if (
-            flags & ~(EXPOSURES | MARKET_RESTS) or read_i64_le(row, at + C7) | read_i64_le(row, at + C13)
+            flags & ~(EXPOSURES | MARKET_RESTS) or read_i64_le(row, at + C7) != 0
             or not is_text(row, at + C14, at + ROW_SIZE)
         ):  # fmt: skip
             reason = RejectReason.MALFORMED
         elif instrument is None:
             reason = RejectReason.UNKNOWN_INSTRUMENT
-        elif not is_valid(rules) or loosens(instrument.rules, rules) or self._counts_too_late(instrument, rules):
+        elif (
+            (schedule != 0 and rules.schedule is None)
+            or not is_valid(rules)
+            or loosens(instrument.rules, rules)
+            or self._counts_too_late(instrument, rules)
+        ):
             reason = RejectReason.INVALID_DEFINITION
         if reason != 0 or instrument is None:
             self.reject(reason, number, 0, 0)
@@ -78,8 +148,62 @@ class VenueRules(Access):
         instrument.rules = rules
         self.row(
             EventKind.RULES_SET, self.requester, flags, number, 0, rules.protection, rules.collar, rules.quantity_min,
-            rules.notional_min, rules.notional_max, 0, 0, 0,
+            rules.notional_min, rules.notional_max, schedule, 0, 0,
         )  # fmt: skip
+
+    def set_allocation(self, row: bytes, at: i64) -> None:
+        """Set how the orders of a price level share an incoming order."""
+        number = read_i64_le(row, at + C6)
+        instrument = self.instrument(number)
+        steps = [read_i64_le(row, at + column) for column in range(C8, C14, 8)]
+        reason: i64 = 0
+        if read_i64_le(row, at + FLAGS) | read_i64_le(row, at + C7) or not is_text(row, at + C14, at + ROW_SIZE):
+            reason = RejectReason.MALFORMED
+        elif instrument is None:
+            reason = RejectReason.UNKNOWN_INSTRUMENT
+        elif not self._are_steps(steps):
+            reason = RejectReason.INVALID_DEFINITION
+        if reason != 0 or instrument is None:
+            self.reject(reason, number, 0, 0)
+            return
+
+        # From here on they stand.
+        used: list[int] = [step for step in steps if step != 0]
+        if bool(used) != bool(instrument.steps):
+            instrument.special += 1 if used else -1
+        instrument.steps = used
+        if not used:
+            instrument.bids.top = None
+            instrument.asks.top = None
+        self.row(
+            EventKind.ALLOCATION_SET, self.requester, 0, number, 0, steps[0], steps[1], steps[2], steps[3], steps[4],
+            steps[5], 0, 0,
+        )  # fmt: skip
+
+    def _are_steps(self, steps: list[int]) -> bool:
+        """Whether every step says what it takes and nothing else, and none stands behind an unused one."""
+        ended = False
+        for step in steps:
+            if step == 0:
+                ended = True
+            elif ended or not self._is_step(step):
+                return False
+        return True
+
+    def _is_step(self, step: i64) -> bool:
+        kind = step & STEP_MASK
+        share = step >> SHARE_SHIFT & SHARE_MASK
+        account = step >> LEAD_SHIFT & LEAD_MASK
+        lots = step >> LOTS_SHIFT & LOTS_MASK
+        if step < 0 or share > FEE_SCALE:
+            return False
+        if kind == Step.TOP:
+            return share == 0 and account == 0
+        if kind == Step.LEAD:
+            return share != 0 and self.account(account) is not None and lots == 0
+        if kind == Step.PRO_RATA:
+            return share != 0 and account == 0
+        return kind == Step.LARGEST and step == kind
 
     def _counts_too_late(self, instrument: Instrument, rules: Rules) -> bool:
         """Whether exposures would begin, or end, while orders of the instrument live."""

@@ -47,7 +47,13 @@ def sendable(kind: i64) -> bool:
         return True
     if CommandKind.DEFINE_CURRENCY <= kind <= CommandKind.UPGRADE:
         return True
-    return kind == CommandKind.SET_CREDENTIAL or kind == CommandKind.ACCEPT_CLOCK
+    if kind == CommandKind.PROMOTE:
+        return False
+    if CommandKind.KILL <= kind <= CommandKind.SET_LIMIT:
+        return True
+    if kind == CommandKind.SET_FEE_SCHEDULE or kind == CommandKind.SET_ALLOCATION:
+        return True
+    return kind == CommandKind.SET_RULES
 
 
 def take(data: bytes, begin: i64, session: i64, expected: i64, room: i64, out: BytesWriter) -> i64:

@@ -86,6 +86,12 @@ def columns(data: bytes, begin: int = 0) -> "array[int]":
     return values
 
 
+def column(data: bytes, number: int) -> list[int]:
+    """One column of every row. The others are not copied: the rows may be a whole state, of many megabytes."""
+    values = memoryview(data).cast("q")[number::COLUMNS].tolist()
+    return values if sys.byteorder == "little" else columns(data)[number::COLUMNS].tolist()
+
+
 def rising(values: "array[int]") -> bool:
     """Whether no value is below the one before it."""
     return all(map(le, values, values[1:]))

@@ -9,9 +9,9 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from core.digest import BLOCK_ROWS, EventDigest
-from core.kinds import COLUMNS, ROW_SIZE, SEQUENCE, TIME, StateKind
+from core.kinds import ROW_SIZE, SEQUENCE, TIME, StateKind
 from journal.batch import HEADER_SIZE, BatchKind, Header, seal
-from journal.check import check, columns
+from journal.check import check, column
 from journal.errors import CorruptBatch, Damaged
 
 BATCH_ROWS: Final = 4096
@@ -35,18 +35,18 @@ class State(NamedTuple):
 
 def check_state(rows: bytes, where: str = "state", error: type[Damaged] = CorruptBatch) -> State:
     """Check complete state rows against their own END row. Raises `error` naming the check that fails."""
-    reason = _refuse(rows)
+    kinds = [] if len(rows) % ROW_SIZE else column(rows, 0)
+    reason = _refuse(rows, kinds)
     if reason:
         raise error(where, reason)
-    offset = ROW_SIZE * _digest_row(rows)
+    offset = ROW_SIZE * kinds.index(StateKind.DIGEST)
     sequence, time = _column(rows, SEQUENCE), _column(rows, TIME)
     return State(sequence, time, EventDigest.restore(rows, offset).value(), offset)
 
 
-def _refuse(rows: bytes) -> str | None:
-    if len(rows) % ROW_SIZE or len(rows) < 3 * ROW_SIZE:
+def _refuse(rows: bytes, kinds: list[int]) -> str | None:
+    if len(kinds) < 3:
         return "the state is not whole rows, or fewer than three"
-    kinds = columns(rows)[::COLUMNS]
     end = len(kinds) - 1
     if kinds[0] != StateKind.ENGINE:
         return "the state does not begin with an ENGINE row"
@@ -54,7 +54,8 @@ def _refuse(rows: bytes) -> str | None:
         return "the state does not end with an END row"
     if kinds.count(StateKind.DIGEST) != 1 or kinds.count(StateKind.END) != 1:
         return "the state has not one DIGEST row and one END row"
-    return _refuse_end(rows, end, kinds.index(StateKind.DIGEST)) or _refuse_tail(rows, kinds.tolist())
+    digest = kinds.index(StateKind.DIGEST)
+    return _refuse_end(rows, end, digest) or _refuse_tail(rows, digest, kinds[digest + 1 : -1])
 
 
 def _refuse_end(rows: bytes, end: int, digest: int) -> str | None:
@@ -65,19 +66,13 @@ def _refuse_end(rows: bytes, end: int, digest: int) -> str | None:
     return None
 
 
-def _refuse_tail(rows: bytes, kinds: list[int]) -> str | None:
-    digest = kinds.index(StateKind.DIGEST)
-    tail = kinds[digest + 1 : -1]
+def _refuse_tail(rows: bytes, digest: int, tail: list[int]) -> str | None:
     events = _column(rows, digest * ROW_SIZE + 40)
     if events < 0 or len(tail) != events % BLOCK_ROWS:
         return "the unfinished block of the event digest is not complete"
     if any(kind not in EVENT_KINDS for kind in tail):
         return "a row after DIGEST is not an event"
     return None
-
-
-def _digest_row(rows: bytes) -> int:
-    return columns(rows)[::COLUMNS].index(StateKind.DIGEST)
 
 
 def _column(rows: bytes, offset: int) -> int:

@@ -147,15 +147,22 @@ class Narrowing:
         return self.machine.apply_quarantined(batch, at, quarantine, quarantine_at)
 
     def _raise_at(self, batch: bytes, at: int, row: int) -> None:
-        # The engine is thrown away after this, so it may say that it stands at the row, and at the timer that is due: if
-        # that is not the one which kills, the next round drops the next one.
+        # The engine is thrown away after this, so it may say that it stands at the row, and at what is due first: if that
+        # is not the one which kills, the next round drops the next one.
         engine = self.engine
         engine.sequence = row
-        if _column(batch, at + KIND) == CommandKind.ADVANCE_TIME and engine.timers:
-            (expires, _), order = engine.timers.peekitem(0)
-            engine.timer = order if expires <= _column(batch, at + TIME) else None
+        if _column(batch, at + KIND) == CommandKind.ADVANCE_TIME:
+            self._blame(_column(batch, at + TIME))
         self._attempts.begin(row, self._last)
         raise _KilledTwice(f"row {row} killed the process {DEATHS} times")
+
+    def _blame(self, now: int) -> None:
+        """Name the timer that is due, or where there is neither one nor a mass operation the instrument that is to follow."""
+        engine = self.engine
+        if engine.timers and engine.timers.peekitem(0)[0][0] <= now:
+            (engine.timer_time, _), engine.timer = engine.timers.peekitem(0)
+        elif engine.following and not engine.todos:
+            engine.timer_time = -engine.following[0].number
 
 
 def _column(batch: bytes, at: int) -> int:

@@ -11,7 +11,18 @@ from typing import Final, NamedTuple
 
 from sortedcontainers import SortedDict
 
-from core.kinds import COLUMNS, KEPT_PLACE, RESTING, SIDE_MASK, EventKind, Side, TradingState
+from core.kinds import (
+    COLUMNS,
+    KEPT_PLACE,
+    RESTING,
+    SIDE_MASK,
+    TYPE_MASK,
+    TYPE_SHIFT,
+    EventKind,
+    OrderType,
+    Side,
+    TradingState,
+)
 from journal.errors import Damaged, Gap
 
 TRADES_KEPT: Final = 1_024
@@ -25,7 +36,7 @@ class Impossible(Damaged):
 
 
 class Resting(NamedTuple):
-    """An order as it stands in the book."""
+    """An order as it stands in the book; of an iceberg `leaves` is what it shows."""
 
     order_number: int
     side: int
@@ -115,14 +126,18 @@ class BookBuilder:
                 self._enter(columns[15], order, flags, price, leaves)
             case EventKind.EXECUTED:
                 self._execute(columns)
+            case EventKind.TRADED:
+                self._trade_in_part(columns)
             case EventKind.REDUCED:
                 self._change(columns[15], order, price, leaves)
+            case EventKind.DISPLAY_CHANGED:
+                self._show(columns[15], order, price, leaves)
             case EventKind.CANCELED | EventKind.EXPIRED:
                 self._remove(columns[15], order)
             case EventKind.REPLACED if flags & KEPT_PLACE:
                 self._change(columns[15], order, price, leaves)
-            case EventKind.REPLACED:
-                self._replace(columns[15], order, flags, price, leaves)
+            case EventKind.REPLACED | EventKind.RESTATED:
+                self._move(columns[15], order, flags, price, leaves)
             case EventKind.TRADING_STATE_CHANGED:
                 self.state = columns[8]
             case EventKind.INSTRUMENT_DEFINED:
@@ -142,12 +157,32 @@ class BookBuilder:
         side, at, queue = self._find(columns[15], order)
         if at != price or next(iter(queue.orders)) != order or queue.orders[order] != leaves + quantity:
             raise Impossible(self._name(columns[15]), f"order {order} is not the next to trade {quantity} at {price}")
-        self.trades.append(Trade(columns[15], columns[2], columns[13], 1 - side, price, quantity))
+        self._print(columns, side)
         if leaves == 0:
             self._drop(order, side, at, queue)
         else:
             queue.quantity -= quantity
             queue.orders[order] = leaves
+
+    def _print(self, columns: tuple[int, ...], side: int) -> None:
+        self.trades.append(Trade(columns[15], columns[2], columns[13], 1 - side, columns[9], columns[10]))
+
+    def _trade_in_part(self, columns: tuple[int, ...]) -> None:
+        """A match of an iceberg, which is executed like any other order; or of a hidden one, which is nowhere here."""
+        if columns[11] != 0:
+            self._execute(columns)
+        elif columns[12] != 0 or columns[10] < 1:
+            raise Impossible(self._name(columns[15]), f"a hidden order traded {columns[10]} and shows {columns[12]}")
+        else:
+            self._print(columns, columns[5] & SIDE_MASK)
+
+    def _show(self, number: int, order: int, price: int, leaves: int) -> None:
+        """An iceberg shows less than before, or something else in its place; at 0 it has left."""
+        side, at, queue = self._find(number, order)
+        if leaves == 0 and at == price:
+            self._drop(order, side, at, queue)
+        else:
+            self._change(number, order, price, leaves)
 
     def _change(self, number: int, order: int, price: int, leaves: int) -> None:
         _, at, queue = self._find(number, order)
@@ -156,13 +191,19 @@ class BookBuilder:
         queue.quantity += leaves - queue.orders[order]
         queue.orders[order] = leaves
 
-    def _replace(self, number: int, order: int, flags: int, price: int, leaves: int) -> None:
-        side, at, queue = self._find(number, order)
-        if flags & SIDE_MASK != side or leaves < 1:
-            raise Impossible(self._name(number), f"order {order} becomes {leaves} on side {flags & SIDE_MASK}")
-        self._drop(order, side, at, queue)
+    def _move(self, number: int, order: int, flags: int, price: int, leaves: int) -> None:
+        """Take an order out and, with RESTING, put it at the back of its price. Only a pegged one need not stand before."""
+        if leaves < 1:
+            raise Impossible(self._name(number), f"order {order} moves with {leaves}")
+        if order in self._places or not _may_be_parked(flags):
+            side, at, queue = self._find(number, order)
+            if flags & SIDE_MASK != side:
+                raise Impossible(self._name(number), f"order {order} becomes one of side {flags & SIDE_MASK}")
+            self._drop(order, side, at, queue)
+        elif not flags & RESTING:
+            raise Impossible(self._name(number), f"order {order} stood nowhere and stands nowhere")
         if flags & RESTING:
-            self._add(order, side, price, leaves)
+            self._add(order, flags & SIDE_MASK, price, leaves)
 
     def _remove(self, number: int, order: int) -> None:
         side, at, queue = self._find(number, order)
@@ -220,3 +261,8 @@ class BookBuilder:
         """Level 1: the best level of each side."""
         bids, asks = self.depth(Side.BUY, 1), self.depth(Side.SELL, 1)
         return Best(bids[0] if bids else None, asks[0] if asks else None)
+
+
+def _may_be_parked(flags: int) -> bool:
+    """Whether an order may live without standing, and come back: it is pegged to a price that may be missing."""
+    return flags >> TYPE_SHIFT & TYPE_MASK == OrderType.PEGGED

@@ -9,14 +9,14 @@ another session's command did to this session's orders (docs/events.md): the tab
 import struct
 from typing import Final, NamedTuple
 
-from core.kinds import COLUMNS, ROW_SIZE, CommandKind, EventKind
+from core.kinds import COLUMNS, ROW_SIZE, SLIDE, TYPE_MASK, TYPE_SHIFT, CommandKind, EventKind, OrderType
 from core.reasons import CancelReason
 
 ROW: Final = struct.Struct(f"<{COLUMNS}q")
 Columns = tuple[int, ...]
 """The sixteen columns of a row."""
 
-_KIND, _SESSION, _INBOUND, _REASON = 0, 3, 4, 13
+_KIND, _SESSION, _INBOUND, _FLAGS, _REASON = 0, 3, 4, 5, 13
 assert ROW.size == ROW_SIZE
 
 
@@ -24,12 +24,14 @@ class Pattern(NamedTuple):
     """An event that answers a command: these columns (of the event, of the command) agree.
 
     `reason` is column 13 of the event, 0 for any. `sure`: nobody else's command tells this session such an event.
+    `repriced`: of orders alone whose price is not that of their command.
     """
 
     event: EventKind
     agree: tuple[tuple[int, int], ...]
     sure: bool = True
     reason: int = 0
+    repriced: bool = False
 
 
 REJECTED: Final = Pattern(EventKind.REJECTED, ((9, _KIND), (10, _INBOUND)))
@@ -51,10 +53,17 @@ ANSWERS: Final[dict[int, tuple[Pattern, ...]]] = {
     CommandKind.UPGRADE: (Pattern(EventKind.UPGRADED, ((8, 8),)),),
     CommandKind.SET_CREDENTIAL: (Pattern(EventKind.CREDENTIAL_SET, ((8, 8),)),),
     CommandKind.ACCEPT_CLOCK: (Pattern(EventKind.CLOCK_ACCEPTED, ((8, 8),)),),
+    CommandKind.SET_ALLOCATION: (Pattern(EventKind.ALLOCATION_SET, ((6, 6), *((c, c) for c in range(8, 14)))),),
+    CommandKind.SET_FEE_SCHEDULE: (Pattern(EventKind.FEE_SCHEDULE_SET, ((8, 8), (9, 9), (10, 10), (11, 11))),),
+    CommandKind.KILL: (Pattern(EventKind.KILLED, ((7, 7), (8, 8), (9, 9), (10, 10))),),
+    CommandKind.SET_ACCOUNT: (Pattern(EventKind.ACCOUNT_SET, ((7, 7), (8, 8), (9, 9), (10, 10))),),
+    CommandKind.SET_LIMIT: (Pattern(EventKind.LIMIT_SET, tuple((c, c) for c in range(6, 14))),),
+    CommandKind.SET_RULES: (Pattern(EventKind.RULES_SET, ((5, 5), (6, 6), *((c, c) for c in range(8, 14)))),),
     CommandKind.ENTER_ORDER: (Pattern(EventKind.ACCEPTED, _ORDER),),
     CommandKind.REPLACE_ORDER: (
         _ACKNOWLEDGED,
         Pattern(EventKind.REPLACED, (*_ORDER, (9, 9), (13, 15)), sure=False),
+        Pattern(EventKind.REPLACED, (*_ORDER, (13, 15)), sure=False, repriced=True),
         Pattern(EventKind.CANCELED, ((6, 6), (7, 7), (8, 15)), sure=False, reason=CancelReason.REPLACED_BELOW_EXECUTED),
     ),
     CommandKind.REDUCE_ORDER: (
@@ -80,7 +89,14 @@ def agrees(pattern: Pattern, event: Columns, command: Columns) -> bool:
     """Whether an event fits a pattern for this command."""
     if event[_KIND] != pattern.event or pattern.reason not in {0, event[_REASON]}:
         return False
+    if pattern.repriced and not _is_repriced(event[_FLAGS]):
+        return False
     return all(event[of_event] == command[of_command] for of_event, of_command in pattern.agree)
+
+
+def _is_repriced(flags: int) -> bool:
+    """Whether an order follows another price than that of its command, or slides away from it."""
+    return flags & SLIDE != 0 or flags >> TYPE_SHIFT & TYPE_MASK == OrderType.PEGGED
 
 
 def answering(event: Columns, command: Columns) -> Pattern | None:

@@ -6,7 +6,7 @@ Rows are as the engine wrote them, but for `Settled`, of which a firm sees its o
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from core.kinds import C7, C8, C11, C12, C14, C15, COLUMNS, ROW_SIZE, EventKind
+from core.kinds import C7, C8, C9, C11, C12, C14, C15, COLUMNS, ROW_SIZE, EventKind
 from core.messages import EVENTS
 from core.rows import layout
 from core.wire import MESSAGE_SIZE
@@ -19,7 +19,10 @@ from replicas.soup import FormReason, Notice, NoticeKind
 COPIED: Final = frozenset(
     kind for kind, struct_type in EVENTS.items() if any(field.name == "drop_copy" for field in layout(struct_type))
 )
-"""Kinds of events that are part of one drop copy, that of the account in column 7, where column 14 is not zero."""
+"""Kinds of events that are part of one drop copy, where column 14 is not zero: that of the account in column 7."""
+
+_OF_A_FIRM: Final = frozenset((int(EventKind.KILLED), int(EventKind.LIMIT_SET)))
+"""Of these, that of the firm in column 9 where no account is named."""
 
 _WHOLE: Final = (1 << 8 * ROW_SIZE) - 1
 _BYTES: Final = (1 << 64) - 1
@@ -50,8 +53,8 @@ def copied_rows(events: bytes, firms: dict[int, int], firm: int = 0) -> Iterator
     `firms` has the firm of every account, and gets those of the accounts that are opened on the way. Gap if it lacks one.
     """
     data = columns(events)
-    of = (data[place // 8 :: COLUMNS] for place in (0, C7, C8, C14, C15))
-    for at, (kind, account, other, number, second) in enumerate(zip(*of, strict=True)):
+    of = (data[place // 8 :: COLUMNS] for place in (0, C7, C8, C9, C14, C15))
+    for at, (kind, account, other, named, number, second) in enumerate(zip(*of, strict=True)):
         if kind == EventKind.SETTLED:
             for who, given, shown in ((account, number, _BUYERS), (other, second, _SELLERS)):
                 found = _firm(firms, who)
@@ -61,7 +64,7 @@ def copied_rows(events: bytes, firms: dict[int, int], firm: int = 0) -> Iterator
         elif number and kind in COPIED:
             if kind == EventKind.ACCOUNT_OPENED:
                 firms[account] = other
-            found = _firm(firms, account)
+            found = named if kind in _OF_A_FIRM and not account else _firm(firms, account)
             if firm in (0, found):
                 yield CopiedRow(found, number, _row(events, at))
 

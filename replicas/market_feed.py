@@ -11,7 +11,7 @@ from typing import Final
 
 from core.kinds import COLUMNS, ROW_SIZE, Role, StateKind
 from core.limits import SUM_MAX
-from core.messages import AccountState, FirmState, InstrumentState, OrderState, Row, SessionState, SetCredential
+from core.messages import AccountState, FirmState, InstrumentState, Row, SessionState, SetCredential
 from core.rows import from_row
 from journal import snapshots
 from journal.batch import HEADER_SIZE, name_of
@@ -24,7 +24,7 @@ from replicas import soup
 from replicas.book_builder import TRADES_KEPT, BookBuilder, Resting
 from replicas.drop_copy import FirmSeries, copied_rows
 from replicas.errors import FormError
-from replicas.market_rows import is_snapshot_request, public_rows, snapshot_packets
+from replicas.market_rows import is_snapshot_request, public_rows, shown_orders, snapshot_packets
 from replicas.market_series import Series, Source
 from replicas.market_sessions import Granted, Sessions
 
@@ -98,7 +98,7 @@ class MarketFeed:
             raise
 
     def _load(self, rows: bytes) -> None:
-        orders: dict[int, list[Resting]] = {}
+        orders = shown_orders(_state_rows(rows, _BOOKS))
         instruments = []
         for row in _state_rows(rows, _WANTED):
             match row:
@@ -110,9 +110,6 @@ class MarketFeed:
                     self._firm_of[row.account] = row.firm
                 case SessionState():
                     self.sessions.load(row)
-                case OrderState():
-                    resting = Resting(row.order_number, row.flags & 1, row.price, row.leaves)
-                    orders.setdefault(row.instrument, []).append(resting)
                 case _:
                     raise AssertionError(f"a state row was not asked for: {row}")
         for terms in instruments:
@@ -213,7 +210,8 @@ class MarketFeed:
 
 
 _NUMBERED: Final = frozenset(map(int, (StateKind.INSTRUMENT, StateKind.FIRM)))
-_WANTED: Final = _NUMBERED | frozenset(map(int, (StateKind.ACCOUNT, StateKind.SESSION, StateKind.ORDER)))
+_WANTED: Final = _NUMBERED | frozenset(map(int, (StateKind.ACCOUNT, StateKind.SESSION)))
+_BOOKS: Final = frozenset(map(int, (StateKind.ORDER, StateKind.TERMS)))
 
 
 def _state_rows(rows: bytes, kinds: frozenset[int]) -> Iterator[Row]:

@@ -8,8 +8,17 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from core.kinds import COLUMNS, ROW_SIZE
-from core.messages import ROWS
+from core.kinds import (
+    COLUMNS,
+    FLAGS,
+    HIDDEN,
+    PREVENTION_MASK,
+    PREVENTION_SHIFT,
+    REDUCE_ONLY,
+    ROW_SIZE,
+    SIDE_MASK,
+)
+from core.messages import ROWS, OrderState, Row, TermsState
 from core.rows import layout
 from journal.check import columns
 from replicas.book_builder import BookBuilder, Resting
@@ -21,6 +30,9 @@ SHOWN: Final = frozenset((
     "state", "price", "quantity", "order_number", "leaves", "match_number", "reason", "expires", "market_data",
 ))  # fmt: skip
 """Fields of events that market data shows; whatever has another name is zeroed, so nothing new is shown by oversight."""
+
+PRIVATE_FLAGS: Final = REDUCE_ONLY | PREVENTION_MASK << PREVENTION_SHIFT
+"""Bits of an order's flags that tell of its owner: a position to be closed, and what it does where it meets itself."""
 
 _BYTES: Final = (1 << 64) - 1
 _NOTICE: Final = struct.Struct("<8q")
@@ -43,6 +55,8 @@ def _masks() -> dict[int, int]:
             shown = [field for field in fields if field.name in SHOWN]
             places = [0, *(field.column + more for field in shown for more in range(field.text or 1))]
             masks[kind] = sum(_BYTES << 64 * place for place in places)
+            if any(field.name == "order_number" for field in fields):
+                masks[kind] &= ~(PRIVATE_FLAGS << 8 * FLAGS)
     return masks
 
 
@@ -67,6 +81,25 @@ def public_rows(events: bytes, instrument: int = 0) -> Iterator[PublicRow]:
         if number and kind in _MASKS and instrument in (0, of):
             row = int.from_bytes(events[at * ROW_SIZE : (at + 1) * ROW_SIZE], "little")
             yield PublicRow(of, number, (row & _MASKS[kind]).to_bytes(ROW_SIZE, "little"))
+
+
+def shown_orders(state: Iterable[Row]) -> dict[int, list[Resting]]:
+    """What market data shows of the orders in ORDER and TERMS rows of a state, in queue order, by instrument.
+
+    Hidden orders and those that wait are left out, and of an iceberg there is what it shows.
+    """
+    found: dict[int, list[Resting]] = {}
+    orders: list[Resting] = []
+    for row in state:
+        if isinstance(row, OrderState):
+            orders = found.setdefault(row.instrument, [])
+            if not row.flags & HIDDEN:
+                orders.append(Resting(row.order_number, row.flags & SIDE_MASK, row.price, row.leaves))
+        elif isinstance(row, TermsState) and orders and orders[-1].order_number == row.order_number:
+            last = orders.pop()
+            if row.waits == 0:
+                orders.append(last._replace(leaves=row.shown or last.leaves))
+    return found
 
 
 class SnapshotEnd(NamedTuple):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 from core import messages as m
 from core.kinds import (
+    FEE_PERIOD,
     KEPT_PLACE,
     PENDING,
     PREVENTION_SHIFT,
@@ -57,7 +58,9 @@ class Model(Refusals):
             return R.TOO_MANY_PENDING
         self.day, self.days = c.day, self.days + 1
         self.count_anew()
-        self.tell(m.DayEnded, c.session, day=c.day)
+        if c.flags & FEE_PERIOD:
+            self.volumes.clear()
+        self.tell(m.DayEnded, c.session, flags=c.flags, day=c.day)
         self.begin_operation(c)
         return None
 
@@ -92,10 +95,10 @@ class Model(Refusals):
         return None
 
     def new_order(self, c):
-        i = self.instruments[c.instrument]
+        maker, taker = self.rates_for(c.account, c.instrument)
         order = Order(
             self.order_numbers + 1, c.session, c.account, c.instrument, c.client_order_id, c.flags, c.price,
-            c.quantity, c.expires, self.days, i.maker, i.taker, display=c.display_quantity, trigger=c.trigger_price,
+            c.quantity, c.expires, self.days, maker, taker, display=c.display_quantity, trigger=c.trigger_price,
             offset=c.offset,
         )  # fmt: skip
         order.waits = order.type in (*STOPS, *TOUCHED)

@@ -1,11 +1,14 @@
 """The naive venue's say over who may enter what: standing of accounts, kill switches, and limits before the trade."""
 
+from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 from core import messages as m
 from core.kinds import EXPOSURES, MARKET_RESTS, AccountStanding, Limit, Prevention
 from core.limits import ACCOUNT_NUMBER_MAX, FEE_SCALE, PRICE_MAX, QUANTITY_MAX, SUM_MAX
 from core.reasons import RejectReason as R
+from core.rows import unpack_halves
 from tests.model_venue import Venue
 
 MILLION = 1_000_000
@@ -44,6 +47,7 @@ class Rules:
     quantity_min: int = 0
     notional_min: int = 0
     notional_max: int = 0
+    fee_schedule: int = 0
 
 
 @dataclass
@@ -70,6 +74,7 @@ class Limits(Venue):
     def __init__(self):
         super().__init__()
         self.standings, self.rules, self.bounds, self.killed = {}, {}, {}, set()
+        self.schedules, self.volumes = {}, Counter()
 
     # ---- what can be asked
 
@@ -161,11 +166,42 @@ class Limits(Venue):
             return R.INVALID_DEFINITION
         if c.flags & MARKET_RESTS and not c.protection:
             return R.INVALID_DEFINITION
+        if c.fee_schedule and c.fee_schedule not in self.schedules:
+            return R.INVALID_DEFINITION
         if (c.flags ^ old.flags) & EXPOSURES and (old.flags & EXPOSURES or self.live(c.instrument)):
             return R.INVALID_DEFINITION
-        columns = {name: getattr(c, name) for name in RULES} | {"flags": c.flags}
+        columns = {name: getattr(c, name) for name in (*RULES, "fee_schedule")} | {"flags": c.flags}
         self.rules[c.instrument] = Rules(**columns)
         return self.tell(m.RulesSet, c.session, instrument=c.instrument, **columns)
+
+    # ---- fee schedules
+
+    def set_fee_schedule(self, c):
+        maker, taker = unpack_halves(c.fee_rates)
+        if max(abs(maker), abs(taker)) > FEE_SCALE or maker + taker < 0:
+            return R.INVALID_DEFINITION
+        tiers = list(self.schedules.get(c.schedule, []))
+        if not 1 <= c.schedule <= 65_535 or not 0 <= c.tier <= min(len(tiers), 15) or c.volume > SUM_MAX:
+            return R.INVALID_DEFINITION
+        tiers[c.tier : c.tier + 1] = [(c.volume, c.fee_rates)]
+        volumes = [volume for volume, _ in tiers]
+        if volumes[0] != 0 or any(one >= other for one, other in pairwise(volumes)):
+            return R.INVALID_DEFINITION
+        self.schedules[c.schedule] = tiers
+        columns = {name: getattr(c, name) for name in ("schedule", "tier", "volume", "fee_rates")}
+        return self.tell(m.FeeScheduleSet, c.session, flags=0, **columns)
+
+    def rates_for(self, account, instrument):
+        """Maker and taker rate of an order that enters now."""
+        i, schedule = self.instruments[instrument], self.rules_of(instrument).fee_schedule
+        if not schedule:
+            return i.maker, i.taker
+        reached = [rates for volume, rates in self.schedules[schedule] if volume <= self.volumes[account, schedule]]
+        return unpack_halves(reached[-1])
+
+    def count_volume(self, account, instrument, amount):
+        if schedule := self.rules_of(instrument).fee_schedule:
+            self.volumes[account, schedule] = min(self.volumes[account, schedule] + amount, SUM_MAX)
 
     # ---- refusals
 

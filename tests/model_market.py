@@ -8,12 +8,13 @@ from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
 from core.limits import LEVELS_MAX, MATCHES_MAX, SUM_MAX
 from core.reasons import CancelReason
-from tests.model_orders import ARRIVE_AS_MARKET, Books, Order, fee_of
+from tests.model_orders import ARRIVE_AS_MARKET, Order, fee_of
+from tests.model_steps import Steps
 
 __all__ = ["Market", "Order"]
 
 
-class Market(Books):
+class Market(Steps):
     """How they meet."""
 
     # ---- entering
@@ -40,6 +41,7 @@ class Market(Books):
         if not rests:
             self.arrive(order)
             return
+        self.note_best(order)
         self.orders.append(order)
         self.touch(order)
         if order.display:
@@ -54,6 +56,7 @@ class Market(Books):
             self.cancel(order, CancelReason.NO_ROOM)
         elif order.leaves:
             order.shown = min(order.display, order.leaves)
+            self.note_best(order)
             self.orders.append(order)
             self.touch(order)
             if not order.hidden:
@@ -118,12 +121,18 @@ class Market(Books):
 
     def match(self, order):
         """Trade with what is in reach; why the rest is canceled at once, if so."""
-        met = 0
+        self.met, whole = 0, None
         while order.leaves and (reach := self.in_reach(order)):
-            if met == MATCHES_MAX:
-                return CancelReason.MATCH_LIMIT
-            met, self.steps = met + 1, self.steps + 1
             resting = reach[0]
+            if self.is_shared(order, resting) and resting.price != whole:
+                reason = self.share(order, resting.price)
+                whole = resting.price if reason == "whole" else whole
+                if reason not in (None, "whole"):
+                    return reason
+                continue
+            if self.met == MATCHES_MAX:
+                return CancelReason.MATCH_LIMIT
+            self.met, self.steps = self.met + 1, self.steps + 1
             if self.is_over(resting):
                 self.expire(resting)
             elif self.prevents(order, resting):
@@ -206,6 +215,8 @@ class Market(Books):
         amount = self.amount(order.instrument, resting.price, quantity)
         maker, taker = fee_of(amount, resting.maker), fee_of(amount, order.taker)
         maker, taker = max(maker, -max(taker, 0)), max(taker, -max(maker, 0))
+        for one in (order, resting):
+            self.count_volume(one.account, one.instrument, amount)
         buyer, seller = (order, resting) if order.side == Side.BUY else (resting, order)
         buyer_fee, seller_fee = (taker, maker) if order is buyer else (maker, taker)
         self.balances[buyer.account, i.base] += quantity * i.lot_units

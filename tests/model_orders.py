@@ -291,7 +291,9 @@ class Books(Limits):
         if order.spends:
             return order.leaves
         price = order.asked or (order.limit or order.trigger) * order.waits
-        return 0 if order.pays and not order.waits else self.amount(order.instrument, price, order.leaves)
+        if order.pays and not order.waits:
+            return 0
+        return SUM_MAX + 1 if self.passes(order, price) else self.amount(order.instrument, price, order.leaves)
 
     def cover(self, order, price=None):
         """The currency that an order reserves, and how much of it."""

@@ -23,6 +23,9 @@ from tests.model_rules import Rules
 FOLLOWERS_MAX = 1_024
 """Live orders of type TRAILING_STOP, and of type PEGGED, in an instrument."""
 
+SPENDING_LOTS = 2**56
+"""What the lots of a SPEND_AT_MOST order count as, which nobody knows before it trades."""
+
 REDUCE_ONLY_MAX = 64
 """Live reduce-only orders of an account in an instrument."""
 
@@ -184,7 +187,7 @@ class Refusals(Rules):
             return R.LEVELS_FULL
         if stands and sum(o.leaves for o in others) + order.leaves > SUM_MAX:
             return R.SUM_AT_BOUND
-        if order.executed + order.leaves > SUM_MAX:
+        if order.executed + order.leaves > SUM_MAX or self.counts_too_much(order):
             return R.SUM_AT_BOUND
         if order.flags & POST_ONLY and self.in_reach(order):
             return R.WOULD_TRADE
@@ -194,3 +197,17 @@ class Refusals(Rules):
             return None
         currency, amount = self.cover(order)
         return R.INSUFFICIENT_FUNDS if amount > self.free(order.account, currency) else None
+
+    def counts_too_much(self, order):
+        """Whether lots or notionals that EXPOSURES count would pass their bound; what is open counts as filled."""
+        if not self.rules_of(order.instrument).flags & EXPOSURES:
+            return False
+        lots = SPENDING_LOTS if order.spends else order.leaves
+        for owner in self.owners(order.account, order.session):
+            mine = [o for o in self.orders if self.belongs(o, owner) and o.instrument == order.instrument]
+            position = self.positions.get((owner, order.instrument), 0) * order.sign
+            open_lots = sum(o.leaves for o in mine if o.side == order.side) + lots
+            worth = sum(self.notional(o) for o in [*mine, order])
+            if owner != ("session", 0) and max(open_lots + max(position, 0), worth) > SUM_MAX:
+                return True
+        return False

@@ -31,6 +31,8 @@ class Rules(Market):
 
     def work_off(self, instrument):
         if not self.is_open(instrument) or self.trigger_all(instrument):
+            trailing = [o for o in self.live(instrument) if o.waits and o.type == Type.TRAILING_STOP and not o.crossed]
+            self.steps += 1 + len(trailing) + sum(o.type == Type.PEGGED for o in self.live(instrument))
             self.follow(instrument)
             self.touched.remove(instrument)
 
@@ -142,6 +144,8 @@ class Rules(Market):
             self.cancel(order, CancelReason.NO_ROOM)
             return
         self.place(order)
+        if price:
+            self.note_best(order)
         flags = RESTING if price else 0
         self.report(
             m.Restated, order, public=not order.hidden and bool(stood or price), flags=flags, quantity=order.leaves

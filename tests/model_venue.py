@@ -32,7 +32,7 @@ from core.rows import layout, to_row, unpack_halves
 from core.state import SEMANTICS
 
 TRADER_COMMANDS = (m.EnterOrder, m.ReplaceOrder, m.ReduceOrder, m.CancelOrder, m.MassCancel)
-WITH_FLAGS = (m.DefineInstrument, m.SetRules, m.EnterOrder, m.ReplaceOrder, m.MassCancel)
+WITH_FLAGS = (m.DefineInstrument, m.EndOfDay, m.SetRules, m.EnterOrder, m.ReplaceOrder, m.MassCancel)
 
 
 @dataclass
@@ -207,7 +207,13 @@ class Venue:
                 return True
             prevention = c.flags >> PREVENTION_SHIFT & PREVENTION_MASK
             return prevention not in list(Prevention) or c.flags >> PEG_SHIFT & PEG_MASK not in list(Peg)
-        allowed = {m.ReplaceOrder: REENTER, m.MassCancel: 2, m.SetRules: 3, m.DefineInstrument: 2**24 - 1}.get(c.of, 0)
+        allowed = {
+            m.ReplaceOrder: REENTER,
+            m.MassCancel: 2,
+            m.SetRules: 3,
+            m.EndOfDay: 1,
+            m.DefineInstrument: 2**24 - 1,
+        }.get(c.of, 0)
         return not 0 <= c.flags <= allowed
 
     def refuse_by_state(self, c, cancels):

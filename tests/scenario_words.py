@@ -137,7 +137,7 @@ def other_words(e):
         case m.TradingStateChanged():
             return f"state {place} {TradingState(e.state).name}"
         case m.DayEnded():
-            return f"day {e.day}"
+            return f"day {e.day}" + " fee period" * (e.flags == 1)
         case m.Upgraded():
             return f"upgraded {e.version}"
         case m.Quarantined():
@@ -156,7 +156,14 @@ def words_of_rules(e):
             return f"display #{e.order_number} {side}{place} @ {e.price} shows {e.leaves}"
         case m.RulesSet():
             bounds = f"quantity {e.quantity_min} notional {e.notional_min} {e.notional_max}"
-            return f"rules {e.instrument} flags {e.flags} protection {e.protection} collar {e.collar} {bounds}"
+            fees = f" schedule {e.fee_schedule}" if e.fee_schedule else ""
+            return f"rules {e.instrument} flags {e.flags} protection {e.protection} collar {e.collar} {bounds}{fees}"
+        case m.AllocationSet():
+            steps = [e.step_1, e.step_2, e.step_3, e.step_4, e.step_5, e.step_6]
+            return f"allocation {e.instrument} steps {' '.join(str(step) for step in steps if step) or 'none'}"
+        case m.FeeScheduleSet():
+            rates = "{} {}".format(*unpack_halves(e.fee_rates))
+            return f"feeschedule {e.schedule} tier {e.tier} from {e.volume} fees {rates}"
         case m.AccountSet():
             state, mode = AccountStanding(e.state).name, Prevention(e.prevention).name
             return f"accountset {name_of(ACCOUNTS, e.account)} {state} group {e.group} prevention {mode}"

@@ -2,8 +2,9 @@
 
 from core import messages as m
 from core.kinds import EXPOSURES, MARKET_RESTS, AccountStanding, KillAct, Limit
+from core.rows import pack_halves
 from tests.model_limits import BOUNDS
-from tests.stream_orders import EXTREMES
+from tests.stream_orders import EXTREMES, FAR
 
 
 class Rules:
@@ -11,6 +12,7 @@ class Rules:
 
     SESSIONS = (1, 2, 3, 4)
     FIRMS = (7, 8, 9)
+    LEADS = (1, 2, 3, FAR)
 
     def barred(self):
         """The accounts that may not enter everything."""
@@ -82,6 +84,30 @@ class Rules:
             Limit.ORDER_TO_TRADE: (1, 2, 5),
         }.get(limit, (1_000, 999_999, 1_000_000))
 
+    def SetAllocation(self):  # noqa: N802
+        rng = self.rng
+        share, account = rng.choice((100_000, 333_333, 500_000, 1_000_000)), rng.choice(self.LEADS)
+        steps = (
+            1 | rng.choice((0, 0, 3, 20)) << 48, 2 | share << 8 | account << 28, 3 | share << 8 | rng.choice((0, 1, 2, 5)) << 48,
+            4, 3 | 1_000_000 << 8,
+        )  # fmt: skip
+        chosen = rng.sample(steps, rng.choice((0, 1, 2, 3, 4)))
+        if rng.random() < 0.1:
+            chosen.append(rng.choice((0, 5, 1 | share << 8, 2, 3, 4 | 1 << 48, 2 | share << 8 | 99 << 28, *EXTREMES)))
+        columns = {f"step_{n}": step for n, step in enumerate(chosen, start=1)}
+        instrument = rng.choices((1, 2, 3, 4), (50, 10, 30, 2))[0]
+        return m.SetAllocation(session=self.venue(), instrument=instrument, reason=self.reason(), **columns)
+
+    def SetFeeSchedule(self):  # noqa: N802
+        rng = self.rng
+        tier = rng.choices((0, 1, 2, 3, 15, 16, -1), (40, 30, 20, 6, 2, 1, 1))[0]
+        volume = rng.choice((1, 500, 5_000, 50_000, *EXTREMES)) if rng.random() < 0.2 else tier * 4_000
+        rates = pack_halves(rng.choice((-5_000, 0, 1_000, 10**6 + 1)), rng.choice((-2_000, 6_000, 25_000, 400_000)))
+        return m.SetFeeSchedule(
+            session=self.venue(), schedule=rng.choices((0, 1, 2, 65_536), (1, 60, 38, 1))[0], tier=tier, volume=volume,
+            fee_rates=rates, reason=self.reason(),
+        )  # fmt: skip
+
     def SetRules(self):  # noqa: N802
         rng = self.rng
         instrument = rng.choices((1, 2, 3, 4), (60, 3, 12, 2))[0]
@@ -95,4 +121,5 @@ class Rules:
             columns[rng.choice(names[1])] = rng.choice(EXTREMES)
         rests = MARKET_RESTS if rng.random() < 0.7 and columns.get("protection") else 0
         bits = EXPOSURES * (rng.random() < 0.97) | rests
+        columns["fee_schedule"] = rng.choices((0, 1, 2, 7), (40, 40, 18, 2))[0]
         return m.SetRules(session=self.venue(), flags=bits, instrument=instrument, reason=self.reason(), **columns)

@@ -4,7 +4,7 @@ import random
 import struct
 
 from core import messages as m
-from core.kinds import COLUMNS, EXPOSURES, MARKET_RESTS, Role, Rounding, TradingState
+from core.kinds import COLUMNS, EXPOSURES, FEE_PERIOD, MARKET_RESTS, Role, Rounding, TradingState
 from core.rows import pack_halves, to_row
 from tests.model_venue import read
 from tests.stream_orders import EXTREMES, FAR, Orders, flags
@@ -49,6 +49,7 @@ WEIGHTS = {
     m.Deposit: 40, m.Withdraw: 12, m.SetTradingState: 10, m.EndOfDay: 6, m.DefineCurrency: 5, m.DefineInstrument: 8,
     m.OpenAccount: 5, m.GrantSession: 10, m.Upgrade: 4, m.Quarantine: 4, m.SetCredential: 6, m.Promote: 5,
     m.AcceptClock: 4, m.SetAccount: 16, m.SetLimit: 36, m.SetRules: 8, m.Kill: 5,
+    m.SetFeeSchedule: 8, m.SetAllocation: 10,
 }  # fmt: skip
 
 
@@ -165,7 +166,8 @@ class Stream(Orders, Rules):
 
     def EndOfDay(self):  # noqa: N802
         day = self.model.day + self.rng.choice((0, 1, 1, 1))
-        return m.EndOfDay(session=self.venue(), day=day, reason=self.reason())
+        flags = self.rng.choices((0, FEE_PERIOD, 2), (60, 38, 2))[0]
+        return m.EndOfDay(session=self.venue(), flags=flags, day=day, reason=self.reason())
 
     def DefineCurrency(self):  # noqa: N802
         rng = self.rng

@@ -1,14 +1,14 @@
 """A client that sees market data alone holds the engine's book: docs/events.md, Rebuilding a book, done as it says."""
 
 from core import messages as m
-from core.kinds import KEPT_PLACE, RESTING, Side
+from core.kinds import HIDDEN, KEPT_PLACE, RESTING, Side
 from core.machine import Machine
 from core.rows import rows
 from tests.pair import seeds, stream
 
 PUBLIC = (
-    m.Accepted, m.Rested, m.Executed, m.Reduced, m.Canceled, m.Expired, m.Replaced, m.InstrumentDefined,
-    m.TradingStateChanged,
+    m.Accepted, m.Rested, m.Executed, m.Traded, m.Reduced, m.DisplayChanged, m.Canceled, m.Expired, m.Replaced,
+    m.Restated, m.InstrumentDefined, m.TradingStateChanged,
 )  # fmt: skip
 PRIVATE = ("session", "outbound", "account", "client_order_id", "original_client_order_id", "drop_copy")
 
@@ -34,18 +34,20 @@ class Book:
             case m.Accepted() | m.Rested():
                 assert event.flags & RESTING
                 self.add(event)
-            case m.Executed():
+            case m.Traded(order_number=0):
+                pass
+            case m.Executed() | m.Traded():
                 level = next(level for level in self.levels.values() if level[0][0] == event.order_number)
                 level[0][1] = event.leaves
                 if event.leaves == 0:
                     self.remove(event)
-            case m.Canceled() | m.Expired():
+            case m.Canceled() | m.Expired() | m.DisplayChanged(leaves=0):
                 self.remove(event)
-            case m.Reduced():
+            case m.Reduced() | m.DisplayChanged():
                 self.find(event)[1] = event.leaves
             case m.Replaced() if event.flags & KEPT_PLACE:
                 self.find(event)[1] = event.leaves
-            case m.Replaced():
+            case m.Replaced() | m.Restated():
                 self.remove(event)
                 if event.flags & RESTING:
                     self.add(event)
@@ -57,7 +59,8 @@ class Book:
         return next(order for level in self.levels.values() for order in level if order[0] == event.order_number)
 
     def remove(self, event):
-        order = self.find(event)
+        """Take the order out if it stands: a pegged one need not."""
+        order = next((o for level in self.levels.values() for o in level if o[0] == event.order_number), None)
         self.levels = {key: [o for o in level if o is not order] for key, level in self.levels.items()}
         self.levels = {key: level for key, level in self.levels.items() if level}
 
@@ -68,11 +71,14 @@ def shown(book, side):
     return [(price, number, leaves) for price in prices for number, leaves in book.levels[side, price]]
 
 
-def held(machine, instrument, side):
-    """The same as the engine has it, from its snapshot: rows of a book stand best price first, in queue order."""
-    found = [row for row in machine if isinstance(row, m.OrderState)]
+def held(state, instrument, side):
+    """The same as the engine shows it, from its snapshot: rows of a book stand best price first, in queue order."""
+    terms = {row.order_number: row for row in state if isinstance(row, m.TermsState)}
+    found = [row for row in state if isinstance(row, m.OrderState) and not row.flags & HIDDEN]
     found = [row for row in found if (row.instrument, row.flags & 1) == (instrument, side)]
-    return [(row.price, row.order_number, row.leaves) for row in found]
+    special = {row.order_number: terms.get(row.order_number, m.TermsState()) for row in found}
+    standing = [row for row in found if special[row.order_number].waits == 0]
+    return [(r.price, r.order_number, special[r.order_number].shown or r.leaves) for r in standing]
 
 
 def follow(seed, steps):

@@ -18,8 +18,8 @@ OFTEN = 20
 SELDOM = {
     RejectReason.LEVELS_FULL: "65,536 levels: tests/core/test_bounds.py",
     RejectReason.TOO_MANY_PENDING: "1,024 operations: tests/core/test_bounds.py",
-    RejectReason.FOLLOWERS_FULL: "1,024 orders of a type, or 64 reduce-only ones: tests/core/test_bounds.py",
-    CancelReason.NO_ROOM: "65,536 levels: tests/core/test_bounds.py",
+    RejectReason.FOLLOWERS_FULL: "1,024 orders of a type, or 64 reduce-only ones: tests/core/test_bounds_full.py",
+    CancelReason.NO_ROOM: "65,536 levels: tests/core/test_bounds_full.py",
     CancelReason.MATCH_LIMIT: "65,536 orders: tests/core/test_bounds.py",
 }
 """What no random stream reaches, and which test does."""

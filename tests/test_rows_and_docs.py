@@ -6,7 +6,18 @@ import struct
 
 import pytest
 
-from core.kinds import COLUMNS, ROW_SIZE, CommandKind, EventKind, Role, StateKind
+from core.kinds import (
+    COLUMNS,
+    ROW_SIZE,
+    AccountStanding,
+    CommandKind,
+    EventKind,
+    Limit,
+    OrderType,
+    Prevention,
+    Role,
+    StateKind,
+)
 from core.messages import COMMANDS, EVENTS, ROWS, STATES
 from core.reasons import CancelReason, RejectReason
 from core.rows import RowError, from_row, layout, rows, to_row
@@ -91,7 +102,8 @@ def test_cancel_reasons_are_documented():
 def test_documents_use_no_reason_that_does_not_exist():
     """Whatever commands.md gives as a reason in capitals is one, or another word of the kinds."""
     words = {*re.findall(r"\b[A-Z]+_[A-Z_]+[A-Z]\b", page("commands.md"))}
-    others = {"KEPT_PLACE", "DAY_BASE", *Role.__members__}
+    others = {"KEPT_PLACE", "DAY_BASE", "MARKET_RESTS", *Role.__members__, *OrderType.__members__}
+    others |= {*Prevention.__members__, *AccountStanding.__members__, *Limit.__members__}
     known = {r.name for r in [*RejectReason, *CancelReason]}
     assert words - known - others == set()
 

@@ -1,5 +1,6 @@
 """`lockstep at`: any moment of a journal; and `lockstep index`, which brings every moment near."""
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -75,7 +76,7 @@ def at(
     Example: lockstep at venue 2500 order 17
     """
     _refuse_name(what, name)
-    with collector_off(), _progress("applying") as watch, History(journal, cache=cache, watch=watch) as history:
+    with _ends_quickly(), _progress("applying") as watch, History(journal, cache=cache, watch=watch) as history:
         asked = history.at(moment)
         told = _ASK[what](asked, name or "", Shape(depth, orders))
         if as_json:
@@ -150,7 +151,7 @@ def _instrument(moment: Moment, symbol: str, _shape: Shape) -> Told:
 
 def _session(moment: Moment, number: str, _shape: Shape) -> Told:
     session = moment.session(int(number))
-    return Told(plain(session), [tables.session_table(session)])
+    return Told(plain(session), tables.session_tables(session))
 
 
 def _currencies(moment: Moment, _name: str, _shape: Shape) -> Told:
@@ -172,6 +173,14 @@ _ASK: dict[Subject, Callable[[Moment, str, Shape], Told]] = {
     Subject.CURRENCIES: _currencies,
     Subject.VENUE: _venue,
 }
+
+
+@contextmanager
+def _ends_quickly() -> Iterator[None]:
+    """No garbage collection up to the end of the process: the last one would look at all that stood in the venue."""
+    with collector_off():
+        yield
+        gc.freeze()
 
 
 @contextmanager

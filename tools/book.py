@@ -1,5 +1,6 @@
 """`lockstep book`: the ladder of an instrument at any moment."""
 
+from dataclasses import replace
 from itertools import zip_longest
 from typing import Annotated, Any, Protocol
 
@@ -8,7 +9,7 @@ from rich.table import Table
 
 from core.kinds import DECIMALS_MASK, QUANTITY_DECIMALS_SHIFT, Side
 from core.messages import InstrumentState
-from tools.books import Book, BookOrder, Level, instruments
+from tools.books import Book, BookOrder, Level, instruments, level_of
 from tools.failures import Misuse
 from tools.moments import clock_text, moment
 from tools.options import At, Journal, Json, Time
@@ -23,9 +24,10 @@ def book(
     time: Time = None,
     depth: Annotated[int, typer.Option(min=1, help="Levels of each side.")] = 10,
     orders: Annotated[bool, typer.Option("--orders", help="Order by order, in queue order.")] = False,
+    shown: Annotated[bool, typer.Option("--shown", help="What market data shows, and nothing else.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Draw a book as it stood after any row or at any time.
+    """Draw a book as it stood after any row or at any time: all of it, with what market data shows where that is less.
 
     Example: lockstep book venue AAA --at 1000 --depth 5
     """
@@ -36,7 +38,8 @@ def book(
     if symbol not in listed:
         known = ", ".join(listed) or "none"
         raise Misuse(f"no instrument {symbol} at row {machine.engine.sequence}; known: {known}")
-    view = View(listed[symbol], Book.of_state(rows, listed[symbol].instrument), depth)
+    whole = Book.of_state(rows, listed[symbol].instrument)
+    view = View(listed[symbol], ShownPart(whole) if shown else whole, depth)
     if as_json:
         print_json(view.json(machine.engine.sequence, machine.engine.now, orders=orders))
         return
@@ -49,6 +52,22 @@ class Shown(Protocol):
 
     def levels(self, side: int, depth: int | None = None) -> list[Level]:
         """The levels of a side from the best outwards, all or so many."""
+
+
+class ShownPart:
+    """The part of a book that market data shows."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+
+    def levels(self, side: int, depth: int | None = None) -> list[Level]:
+        """The levels of a side from the best outwards, all or so many."""
+        found = []
+        for level in self._book.levels(side):
+            orders = [replace(order, leaves=order.shown) for order in level.orders if order.shown]
+            if orders:
+                found.append(level_of(level.price, orders))
+        return found[:depth]
 
 
 class View:
@@ -86,14 +105,20 @@ class View:
         return table
 
     def _level_cells(self, levels: list[Level]) -> list[tuple[str, ...]]:
-        return [(self._quantity(level.quantity), self._price(level.price)) for level in levels]
+        return [(self._marked(level.quantity, level.shown), self._price(level.price)) for level in levels]
 
     def _order_cells(self, levels: list[Level]) -> list[tuple[str, ...]]:
         return [
-            (str(order.order_number), self._quantity(order.leaves), self._price(level.price))
+            (str(order.order_number), self._marked(order.leaves, order.shown), self._price(level.price))
             for level in levels
             for order in level.orders
         ]
+
+    def _marked(self, lots: int, shown: int) -> str:
+        """A quantity, with what market data shows of it where that is less."""
+        if shown == lots:
+            return self._quantity(lots)
+        return f"{self._quantity(lots)} ({self._quantity(shown) + ' shown' if shown else 'hidden'})"
 
     def _price(self, ticks: int) -> str:
         return decimal_text(ticks, self._price_decimals)
@@ -104,6 +129,7 @@ class View:
 
 def _level_json(level: Level, *, orders: bool) -> dict[str, Any]:
     told: dict[str, Any] = {"price": level.price, "quantity": level.quantity, "count": len(level.orders)}
+    told["shown"] = level.shown
     if orders:
         told["orders"] = [_order_json(order) for order in level.orders]
     return told
@@ -115,4 +141,5 @@ def _order_json(order: BookOrder) -> dict[str, int]:
         "client_order_id": order.client_order_id,
         "account": order.account,
         "quantity": order.leaves,
+        "shown": order.shown,
     }

@@ -15,6 +15,7 @@ ENUMS: tuple[type[IntEnum], ...] = (
     kinds.Peg,
     kinds.AccountStanding,
     kinds.KillAct,
+    kinds.Step,
     kinds.Limit,
     kinds.TradingState,
     kinds.Role,

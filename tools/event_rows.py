@@ -1,10 +1,10 @@
 """Rows as tuples with names, for queries that look at every row: twenty times faster than Structs."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from core.kinds import EventKind
+from core.kinds import REMOVED, EventKind
 
 _ROW = struct.Struct("<16q")
 
@@ -31,7 +31,7 @@ class CommandRow(NamedTuple):
 
 
 class EventRow(NamedTuple):
-    """The columns of an event about an order; `detail` is reason, match number, expiry or original client order id."""
+    """The columns of an event about an order; `detail` is reason, match number, expiry, trigger price or original client order id."""
 
     kind: int
     sequence: int
@@ -60,9 +60,14 @@ ORDER_EVENTS = frozenset(
         EventKind.CANCELED,
         EventKind.EXPIRED,
         EventKind.RESTED,
+        EventKind.TRIGGERED,
+        EventKind.RESTATED,
     }
 )
-"""The kinds whose rows name one order in the column `order_number`."""
+"""The kinds whose rows are about one order, which the column `order_number` names. Of `Rested`, `leaves` is what is shown."""
+
+SHOWING = frozenset({EventKind.TRADED, EventKind.DISPLAY_CHANGED})
+"""The kinds that say what market data shows of an order, where that is not all of it; `leaves` is that."""
 
 
 def command_rows(data: bytes, begin: int, end: int) -> Iterator[CommandRow]:
@@ -73,3 +78,18 @@ def command_rows(data: bytes, begin: int, end: int) -> Iterator[CommandRow]:
 def event_rows(events: bytes) -> Iterator[EventRow]:
     """The event rows, of whatever kind."""
     return map(EventRow._make, _ROW.iter_unpack(events))
+
+
+def other_side(events: Sequence[EventRow], at: int) -> int | None:
+    """Where the other `Executed` of a match stands: beside this one, or behind a `Traded`; None if it is not there."""
+    event = events[at]
+    step = -1 if event.flags & REMOVED else 1
+    for place in (at + step, at + 2 * step):
+        if not 0 <= place < len(events):
+            return None
+        if events[place].kind == EventKind.EXECUTED:
+            same = events[place].detail == event.detail and (events[place].flags ^ event.flags) & REMOVED
+            return place if same else None
+        if events[place].kind != EventKind.TRADED:
+            return None
+    return None

@@ -2,10 +2,13 @@
 
 import os
 import sys
-from typing import Any, NoReturn
+from functools import cache
+from importlib import import_module
+from typing import Any, Final, NoReturn
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
 from core.rows import RowError
 from journal.errors import JournalError, NotAJournal
@@ -15,9 +18,45 @@ from tools.failures import FAILED, INTERRUPTED, MISUSED, NO_JOURNAL, SOUND, Fail
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Base of all that is wrong with a command line, wherever the installed Typer keeps it."""
 
+COMMANDS: Final = {
+    name: f"tools.{module or name}"
+    for name, module in (
+        ("demo", ""), ("bench", ""), ("drill", ""), ("init", ""), ("serve", ""), ("standby", "serve"), ("status", ""),
+        ("trade", ""), ("backup", ""), ("restore", "backup"), ("replay", ""), ("whatif", ""), ("at", ""), ("index", "at"),
+        ("book", ""), ("order", "life"), ("explain", ""), ("fills", ""), ("verify", ""), ("dump", ""), ("snapshot", ""),
+        ("export", ""), ("project", ""), ("chart", ""), ("diff", ""), ("bisect", "bisecting"), ("rules", ""),
+        ("import", "imports"), ("admin", ""),
+    )
+}  # fmt: skip
+"""The commands in the order of the help, and the module that has a function, or a Typer, of the command's name."""
+_NAMES: Final = {"import": "imports"}
+"""Commands whose names no Python name can be."""
+
+
+@cache
+def load(name: str) -> Any:
+    """A command for Typer to run. Its module is imported now: all of them together take longer than most commands do."""
+    found = getattr(import_module(COMMANDS[name]), _NAMES.get(name, name))
+    if isinstance(found, typer.Typer):
+        loaded: Any = get_group(found)
+    else:
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        alone.command()(found)
+        loaded = get_command(alone)
+    loaded.name = name
+    return loaded
+
 
 class Group(TyperGroup):
     """A group of commands whose `main` always ends in SystemExit, with a code of tools/failures.py."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the library passes it
+        """The names of the commands; not one is loaded."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the library passes it
+        """A command, or None for a name that none has."""
+        return load(cmd_name) if cmd_name in COMMANDS else None
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Run the command line."""

@@ -1,6 +1,7 @@
 """Both sides of a book by price, followed through events: the open quantity and the number of orders at each price.
 
-Where `tools.books.Book` keeps every queue, this keeps sums, so that the best levels can be had after every row.
+Where `tools.books.Book` keeps every queue, this keeps sums beside it, so that the best levels can be had after every row.
+Like it, it is the whole book: what hides and what icebergs do not show is counted.
 """
 
 from itertools import islice
@@ -8,10 +9,10 @@ from typing import NamedTuple
 
 from sortedcontainers import SortedDict
 
-from core.kinds import KEPT_PLACE, REMOVED, RESTING, SIDE_MASK, EventKind, Side, StateKind
-from core.messages import OrderState
-from tools.books import state_rows
-from tools.event_rows import EventRow
+from core.kinds import Side, StateKind
+from core.messages import InstrumentState
+from tools.books import Book, BookOrder, standing, state_rows
+from tools.event_rows import ORDER_EVENTS, EventRow
 
 
 class PriceLevel(NamedTuple):
@@ -25,54 +26,34 @@ class PriceLevel(NamedTuple):
 class Ladders:
     """The two ladders of one instrument."""
 
-    def __init__(self) -> None:
-        # Side, price and open lots by order number; open lots and number of orders by price, best first: by its negative for buys.
-        self._orders: dict[int, tuple[int, int, int]] = {}
+    def __init__(self, instrument: int) -> None:
+        self._book = Book(instrument)
+        # Open lots and number of orders by price, best first: by its negative for buys.
         self._sides: tuple[SortedDict[int, tuple[int, int]], ...] = (SortedDict(), SortedDict())
 
     def apply(self, event: EventRow) -> bool:
         """Change the ladders as an event of this instrument says; whether it may have changed them."""
-        kind, number = event.kind, event.order_number
-        if kind == EventKind.EXECUTED:
-            if event.flags & REMOVED:
-                return False
-            self._set(number, event.leaves)
-        elif kind in {EventKind.ACCEPTED, EventKind.RESTED}:
-            if not event.flags & RESTING:
-                return False
-            self.add(number, event.flags & SIDE_MASK, event.price, event.leaves)
-        elif kind in {EventKind.REDUCED, EventKind.CANCELED, EventKind.EXPIRED}:
-            # The leaves quantity of an order that is gone is 0; one that never stood is not known here.
-            self._set(number, event.leaves)
-        elif kind == EventKind.REPLACED:
-            self._replace(event)
-        else:
+        if event.kind not in ORDER_EVENTS:
+            # What market data shows of an order changes nothing of what is open.
+            self._book.apply(event)
             return False
+        known = self._book.find(event.order_number)
+        before = (known.side, known.price, known.leaves) if known is not None else None
+        self._book.apply(event)
+        found = self._book.find(event.order_number)
+        after = (found.side, found.price, found.leaves) if found is not None else None
+        if before == after:
+            return False
+        if before is not None:
+            self._change(*before[:2], -before[2], -1)
+        if after is not None:
+            self._change(*after, 1)
         return True
 
-    def _replace(self, event: EventRow) -> None:
-        if event.flags & KEPT_PLACE:
-            self._set(event.order_number, event.leaves)
-            return
-        self._set(event.order_number, 0)
-        if event.flags & RESTING:
-            self.add(event.order_number, event.flags & SIDE_MASK, event.price, event.leaves)
-
-    def add(self, number: int, side: int, price: int, leaves: int) -> None:
+    def add(self, order: BookOrder) -> None:
         """An order comes to stand."""
-        self._orders[number] = side, price, leaves
-        self._change(side, price, leaves, 1)
-
-    def _set(self, number: int, leaves: int) -> None:
-        known = self._orders.get(number)
-        if known is None:
-            return
-        side, price, before = known
-        if leaves == 0:
-            del self._orders[number]
-        else:
-            self._orders[number] = side, price, leaves
-        self._change(side, price, leaves - before, -(leaves == 0))
+        self._book.stand(order)
+        self._change(order.side, order.price, order.leaves, 1)
 
     def _change(self, side: int, price: int, lots: int, orders: int) -> None:
         key = -price if side == Side.BUY else price
@@ -94,10 +75,11 @@ class Ladders:
 
 
 def ladders_of(rows: bytes) -> dict[int, Ladders]:
-    """The ladders in the state rows of a venue (core.snapshot.dump), by instrument, where orders stand."""
+    """The ladders in the state rows of a venue (core.snapshot.dump), by instrument."""
     found: dict[int, Ladders] = {}
-    for row in state_rows(rows, StateKind.ORDER):
-        if isinstance(row, OrderState):
-            ladders = found.setdefault(row.instrument, Ladders())
-            ladders.add(row.order_number, row.flags & SIDE_MASK, row.price, row.leaves)
+    for row in state_rows(rows, StateKind.INSTRUMENT):
+        if isinstance(row, InstrumentState):
+            ladders = found[row.instrument] = Ladders(row.instrument)
+            for order in standing(rows, row.instrument):
+                ladders.add(order)
     return found

@@ -12,14 +12,14 @@ from journal.directory import JournalDirectory
 from replicas.replay import Applied
 from tools.books import Book, instruments
 from tools.dump import row_json, row_text
-from tools.event_rows import ORDER_EVENTS, EventRow, event_rows
+from tools.event_rows import ORDER_EVENTS, SHOWING, EventRow, event_rows, other_side
 from tools.failures import Misuse
 from tools.moments import clock_text
 from tools.options import Journal, Json
 from tools.output import print_json
 from tools.reading import applied, begin, opened
 
-_STANDS = frozenset({EventKind.ACCEPTED, EventKind.RESTED, EventKind.REPLACED})
+_STANDS = frozenset({EventKind.ACCEPTED, EventKind.RESTED, EventKind.REPLACED, EventKind.RESTATED})
 
 
 def order(
@@ -75,7 +75,7 @@ class _Follower:
         told: dict[int, list[dict[str, Any]]] = {}
         events = list(event_rows(batch.events))
         for at, event in enumerate(events):
-            if event.kind in ORDER_EVENTS:
+            if event.kind in ORDER_EVENTS or event.kind in SHOWING:
                 book = self._books.setdefault(event.instrument, Book(event.instrument))
                 book.apply(event)
                 if event.order_number == self._number:
@@ -102,8 +102,7 @@ def _told(row: Row, event: EventRow, events: list[EventRow], at: int, book: Book
     if event.kind in _STANDS and (ahead := book.ahead(event.order_number)):
         told["ahead"] = {"count": ahead[0], "quantity": ahead[1]}
     if event.kind == EventKind.EXECUTED:
-        beside = (events[i] for i in (at - 1, at + 1) if 0 <= i < len(events))
-        told["against"] = next(
-            other.order_number for other in beside if other.kind == event.kind and other.detail == event.detail
-        )
+        other = other_side(events, at)
+        assert other is not None
+        told["against"] = events[other].order_number
     return told

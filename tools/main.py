@@ -1,36 +1,11 @@
-"""The `lockstep` command line: registers the commands, one file each."""
+"""The `lockstep` command line. `tools.group` knows the commands, one file each, and loads the one that is typed."""
 
 from typing import Annotated
 
 import typer
 
-from tools.admin import admin
-from tools.at import at, index
-from tools.backup import backup, restore
-from tools.bench import bench
-from tools.bisecting import bisect
-from tools.book import book
-from tools.chart import chart
-from tools.demo import demo
-from tools.diff import diff
-from tools.drill import drill
-from tools.dump import dump
-from tools.explain import explain
-from tools.export import export
-from tools.fills import fills
 from tools.group import Group
-from tools.imports import imports
-from tools.init import init
-from tools.life import order
-from tools.project import project
-from tools.replay import replay
-from tools.serve import serve, standby
-from tools.snapshot import snapshot
-from tools.status import status
-from tools.trade import trade
-from tools.verify import verify
 from tools.version import version
-from tools.whatif import whatif
 
 EXIT_CODES = """
 
@@ -54,14 +29,6 @@ def lockstep(
     ] = False,
 ) -> None:
     """What holds for all commands."""
-
-
-app.add_typer(imports, name="import")
-app.add_typer(admin, name="admin")
-for command in (
-    demo, bench, drill, init, serve, standby, status, trade, backup, restore, replay, whatif, at, index, book, order, explain, fills, verify, dump, snapshot, export, project, chart, diff, bisect,
-):  # fmt: skip
-    app.command()(command)
 
 
 def main() -> None:

@@ -11,12 +11,12 @@ from eventsourcing.domain import DomainEventProtocol
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.utils import register_topic
 
-from core.kinds import SIDE_MASK, EventKind, StateKind
-from core.messages import InstrumentState, OrderState
+from core.kinds import EventKind, StateKind
+from core.messages import InstrumentState
 from journal.errors import Gap
 from journal.event_batch import ORIGINATOR, EventBatch
-from tools.books import Book, state_rows
-from tools.event_rows import ORDER_EVENTS, EventRow, event_rows
+from tools.books import Book, standing, state_rows
+from tools.event_rows import ORDER_EVENTS, SHOWING, event_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,9 @@ class Books:
         for row in state_rows(state.rows, StateKind.INSTRUMENT):
             if isinstance(row, InstrumentState):
                 books.book(row.instrument)
-        for row in state_rows(state.rows, StateKind.ORDER):
-            if isinstance(row, OrderState):
-                books.book(row.instrument).apply(_as_rested(row))
+        for number, book in books.books.items():
+            for order in standing(state.rows, number):
+                book.stand(order)
         return books
 
     def apply(self, batch: EventBatch) -> None:
@@ -71,20 +71,11 @@ class Books:
         if batch.first != self.version + 1:
             raise Gap(f"events {batch.first}-{batch.last}", f"those of command {self.version + 1} are missing")
         for event in event_rows(batch.rows):
-            if event.kind in ORDER_EVENTS:
+            if event.kind in ORDER_EVENTS or event.kind in SHOWING:
                 self.book(event.instrument).apply(event)
             elif event.kind == EventKind.INSTRUMENT_DEFINED:
                 self.book(event.instrument)
         self.version = batch.last
-
-
-def _as_rested(row: OrderState) -> EventRow:
-    """State rows hold orders in queue order: each came to rest behind the one before."""
-    event = EventRow(*(0,) * len(EventRow._fields))
-    return event._replace(
-        kind=EventKind.RESTED, flags=row.flags & SIDE_MASK, instrument=row.instrument, account=row.account,
-        client_order_id=row.client_order_id, price=row.price, order_number=row.order_number, leaves=row.leaves,
-    )  # fmt: skip
 
 
 def project(books: Books | None, events: Iterable[DomainEventProtocol[str]]) -> Books | None:

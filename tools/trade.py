@@ -15,7 +15,8 @@ from tools.failures import Failure, Misuse
 if TYPE_CHECKING:
     from replicas.client import Client
     from replicas.market_client import MarketClient
-    from tools.trade_words import Scale, Words
+    from tools.trade_orders import Scale
+    from tools.trade_words import Words
     from tools.venue_file import Venue
 
 ANSWER_SECONDS: Final = 5.0
@@ -53,6 +54,7 @@ def trade(
 ) -> None:
     """Enter and cancel orders by lines like `buy 10 AAA @ 100.25` and `cancel 3`, and print what is reported.
 
+    Other orders are said with more words: `sell 1 AAA stop 99.50 limit 99`, `buy 5 AAA @ 100 show 1`, `sell 1 AAA trail 0.50`.
     Without --venue, instruments are numbers, prices ticks, quantities lots: `buy 10 #1 @ 10025`. `help` lists the words.
     Lines may be piped in. `watch AAA` shows a book and its trades; the password for it comes from the same places.
 
@@ -62,15 +64,11 @@ def trade(
     from replicas.client_ledger import Broken
     from replicas.client_link import Ended
     from replicas.errors import FormError
-    from tools.trade_words import Scale, Words
+    from tools.trade_words import Words
 
     described = _venue(venue) if venue is not None else None
     number = account or _account(described, session)
-    scales = [
-        Scale(one.number, one.symbol, one.price_decimals, one.quantity_decimals)
-        for one in (described.instrument if described else [])
-    ]
-    words = Words(number, scales)
+    words = Words(number, _scales(described))
     password = _password(session, password_file, described)
     try:
         client = Client(addresses, session, password, on_event=lambda row: _print(words, row))
@@ -81,6 +79,19 @@ def trade(
         asyncio.run(_trade(client, words, Watch(words, market)))
     except (Ended, Broken) as error:
         raise Failure(str(error)) from None
+
+
+def _scales(venue: "Venue | None") -> "list[Scale]":
+    """The instruments of the venue's file, as people write them."""
+    from tools.trade_orders import Scale
+
+    decimals = {one.symbol: one.decimals for one in (venue.currency if venue else [])}
+    return [
+        Scale(
+            one.number, one.symbol, one.price_decimals, one.quantity_decimals, decimals.get(one.quote, 0), one.price_max
+        )
+        for one in (venue.instrument if venue else [])
+    ]
 
 
 def _venue(path: Path) -> "Venue":
@@ -231,7 +242,8 @@ async def _trade(client: "Client", words: "Words", watch: Watch) -> None:
 
 
 async def _do(client: "Client", words: "Words", watch: Watch, line: str) -> None:
-    from tools.trade_words import USAGE, Unclear
+    from tools.trade_orders import Unclear
+    from tools.trade_words import USAGE
 
     if not line:
         return

@@ -2,37 +2,40 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from decimal import Decimal, InvalidOperation
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from core import messages as m
-from core.kinds import POST_ONLY, RESTING, OrderType, Side, TimeInForce, TradingState
-from core.limits import PRICE_MAX, QUANTITY_MAX, SUM_MAX
+from core.kinds import RESTING, TYPE_MASK, TYPE_SHIFT, OrderType, Side, TradingState
+from core.limits import SUM_MAX
 from core.reasons import CancelReason, RejectReason
+from core.terms import waits_for_price
 from tools.output import decimal_text
+from tools.trade_orders import ORDER, Order, Scale, Unclear
 
 if TYPE_CHECKING:
     from replicas.book_builder import BookBuilder, Level, Trade
 
 USAGE: Final = """\
-buy QUANTITY SYMBOL @ PRICE [day|gtc|ioc|fok] [post]    enter a limit order; day if nothing is said
-buy QUANTITY SYMBOL                                     enter a market order
-sell ...                                                the same for the other side
-cancel ID [SYMBOL]                                      cancel an order; the symbol for one of an earlier run
-watch SYMBOL                                            show ladder and trades whenever they change; watch alone: no more
-help, quit                                              or the end of the input"""
+buy QUANTITY SYMBOL @ PRICE [WORDS]        enter a limit order; day if no time in force is said
+buy QUANTITY SYMBOL [WORDS]                enter a market order
+buy for AMOUNT SYMBOL                      buy for so much of the quote currency at most, fees included
+sell ...                                   the same for the other side
+  day, gtc, ioc, fok                       time in force
+  post, slide                              refuse rather than trade; or move one tick away
+  show Q, hidden                           show so much at a time; show nothing
+  all, least Q                             trade all at once, or at least so much, or nothing
+  reduce-only                              only bring the position closer to zero
+  prevent newest|oldest|both|decrement|allow   what happens where it meets an order of its owner
+  to-limit                                 trade at the best price, and stand there
+  stop PRICE [limit PRICE]                 wait for a price to get worse, then trade at the market, or with a limit
+  touched PRICE [limit PRICE]              the same for a price that gets better
+  trail AMOUNT|Nbp [stop PRICE]            a stop that follows the last price; from PRICE on
+  peg primary|midpoint|market [+N|-N]      follow a price of the book, within @ PRICE
+cancel ID [SYMBOL]                         cancel an order; the symbol for one of an earlier run
+watch SYMBOL                               show ladder and trades whenever they change; watch alone: no more
+help, quit                                 or the end of the input"""
 
-_TIMES: Final = {
-    "day": TimeInForce.DAY,
-    "gtc": TimeInForce.GTC,
-    "ioc": TimeInForce.IOC,
-    "fok": TimeInForce.FOK,
-}
-_ENTER: Final = re.compile(
-    r"(?P<side>buy|sell)\s+(?P<quantity>\S+)\s+(?P<symbol>[^\s@]+)(?:\s*@\s*(?P<price>\S+))?(?P<options>(?:\s+\w+)*)",
-    re.IGNORECASE,
-)
 _WATCH: Final = re.compile(r"watch(?:\s+(\S+))?", re.IGNORECASE)
 LEVELS: Final = 5
 """Of each side, in a ladder."""
@@ -40,19 +43,6 @@ TRADES: Final = 10
 """Trades that are shown at once."""
 _STATES: Final = {state.value: state.name for state in TradingState}
 _CANCEL: Final = re.compile(r"cancel\s+(-?\d{1,19})(?:\s+(\S+))?", re.IGNORECASE)
-
-
-class Unclear(ValueError):
-    """A line that says nothing that can be done; the text says why."""
-
-
-class Scale(NamedTuple):
-    """An instrument as people write it. Without a venue's file its symbol is `#` and its number, and nothing is scaled."""
-
-    number: int
-    symbol: str
-    price_decimals: int = 0
-    quantity_decimals: int = 0
 
 
 class Watched(NamedTuple):
@@ -74,37 +64,30 @@ class Words:
 
     def read(self, line: str, client_order_id: int) -> m.Command:
         """The command that a line asks for; an order gets this client order id. Unclear."""
-        if found := _ENTER.fullmatch(line):
+        if found := ORDER.fullmatch(line):
             return self._enter(found, client_order_id)
         if found := _CANCEL.fullmatch(line):
             return self._cancel(int(found[1]), found[2])
         raise Unclear(f"{line!r} is not understood; `help` says what is")
 
     def _enter(self, said: re.Match[str], client_order_id: int) -> m.Command:
-        scale, price = self._scale(said["symbol"]), said["price"]
+        scale = self._scale(said["symbol"])
         side = Side.BUY if said["side"].lower() == "buy" else Side.SELL
-        flags = side | self._flags(said["options"].lower().split(), price)
-        order = m.EnterOrder(
-            flags=flags,
+        order = Order(scale, side, said["price"], said["words"])
+        command = m.EnterOrder(
+            quantity=order.spend(said["quantity"]) if said["budget"] else scale.quantity(said["quantity"]),
+            flags=order.flags,
             instrument=scale.number,
             account=self._account,
             client_order_id=client_order_id,
-            price=_number(price, scale.price_decimals, PRICE_MAX, "price") if price else 0,
-            quantity=_number(said["quantity"], scale.quantity_decimals, QUANTITY_MAX, "quantity"),
+            price=order.price,
+            display_quantity=order.display,
+            minimum_quantity=order.minimum,
+            trigger_price=order.trigger,
+            offset=order.offset,
         )
         self._orders[client_order_id] = scale.number
-        return order
-
-    def _flags(self, options: list[str], price: str | None) -> int:
-        post = POST_ONLY if "post" in options else 0
-        times = [option for option in options if option != "post"]
-        if len(times) > 1 or any(time not in _TIMES for time in times):
-            raise Unclear(f"{' '.join(options)!r}: one of {', '.join(_TIMES)}, and post")
-        if price is None:
-            order_type, time = OrderType.MARKET, times[0] if times else "ioc"
-        else:
-            order_type, time = OrderType.LIMIT, times[0] if times else "day"
-        return int(order_type << 1 | _TIMES[time] << 5 | post)
+        return command
 
     def _cancel(self, client_order_id: int, symbol: str | None) -> m.Command:
         if not 0 < abs(client_order_id) <= SUM_MAX:
@@ -142,8 +125,13 @@ class Words:
                 order = f" {event.client_order_id}" if event.client_order_id else ""
                 return f"rejected{order}: {RejectReason(event.reason).name}"
             case m.Accepted():
-                stands = "" if event.flags & RESTING else ", matching"
-                return f"accepted {event.client_order_id}: {self._terms(event)}{stands}"
+                return f"accepted {event.client_order_id}: {self._terms(event)}{_stands(event)}"
+            case m.Triggered():
+                price = decimal_text(event.trigger_price, self._scale_of(event.instrument).price_decimals)
+                return f"triggered {event.client_order_id}: {self._terms(event)}, for {price} was reached"
+            case m.Restated():
+                parked = "" if event.flags & RESTING else ", parked"
+                return f"restated {event.client_order_id}: {self._terms(event)}{parked}"
             case m.Executed():
                 return f"executed {event.client_order_id}: {self._terms(event)}, {self._open(event)} open"
             case m.Replaced() | m.Reduced():
@@ -155,14 +143,40 @@ class Words:
                 return f"expired {event.client_order_id}: {self._terms(event)}"
         return f"{type(event).__name__}"
 
-    def _terms(self, event: "m.Accepted | m.Executed | m.Replaced | m.Reduced | m.Canceled | m.Expired") -> str:
+    def _terms(self, event: "_AboutOrder") -> str:
         scale = self._scale_of(event.instrument)
         side = Side(event.flags & 1).name.lower()
         price = f" @ {decimal_text(event.price, scale.price_decimals)}" if event.price else ""
+        if _spends(event) and not isinstance(event, m.Executed):
+            return f"{side} for {decimal_text(event.quantity, scale.quote_decimals)} {scale.symbol}"
         return f"{side} {decimal_text(event.quantity, scale.quantity_decimals)} {scale.symbol}{price}"
 
     def _open(self, event: "m.Executed | m.Replaced | m.Reduced") -> str:
-        return decimal_text(event.leaves, self._scale_of(event.instrument).quantity_decimals)
+        scale = self._scale_of(event.instrument)
+        return decimal_text(event.leaves, scale.quote_decimals if _spends(event) else scale.quantity_decimals)
+
+
+_AboutOrder = (
+    m.Accepted | m.Executed | m.Replaced | m.Reduced | m.Canceled | m.Expired | m.Triggered | m.Restated
+)  # fmt: skip
+
+
+def _type(event: _AboutOrder) -> int:
+    return event.flags >> TYPE_SHIFT & TYPE_MASK
+
+
+def _spends(event: _AboutOrder) -> bool:
+    """Whether quantities of the order are amounts of the quote currency."""
+    return _type(event) == OrderType.SPEND_AT_MOST
+
+
+def _stands(event: m.Accepted) -> str:
+    """Where an order is that has been accepted."""
+    if event.flags & RESTING:
+        return ""
+    if waits_for_price(_type(event)):
+        return ", waiting"
+    return ", parked" if _type(event) == OrderType.PEGGED and not event.price else ", matching"
 
 
 def ladder(book: "BookBuilder", scale: Scale) -> list[str]:
@@ -191,18 +205,3 @@ def trades(told: "Iterable[Trade]", after: int, scale: Scale) -> "Iterator[str]"
             decimal_text(trade.price, scale.price_decimals),
         )
         yield f"trade {quantity} {scale.symbol} @ {price}, {Side(trade.side).name.lower()}"
-
-
-def _number(text: str, decimals: int, most: int, what: str) -> int:
-    """A number of ticks or lots. Unclear where it is none, has more decimals, or is out of bounds."""
-    try:
-        value = Decimal(text).scaleb(decimals) if re.fullmatch(r"[0-9.]{1,40}", text) else None
-    except InvalidOperation:
-        value = None
-    if value is None:
-        raise Unclear(f"{what} {text}: not a number")
-    if value != int(value):
-        raise Unclear(f"{what} {text}: more than {decimals} decimals")
-    if not 1 <= value <= most:
-        raise Unclear(f"{what} {text}: out of bounds")
-    return int(value)

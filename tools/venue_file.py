@@ -7,7 +7,18 @@ from typing import Annotated, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from core.kinds import PRICE_DECIMALS_SHIFT, QUANTITY_DECIMALS_SHIFT, ROUNDING_SHIFT, Role, Rounding
+from core.kinds import (
+    EXPOSURES,
+    MARKET_RESTS,
+    PRICE_DECIMALS_SHIFT,
+    QUANTITY_DECIMALS_SHIFT,
+    ROUNDING_SHIFT,
+    AccountStanding,
+    Limit,
+    Prevention,
+    Role,
+    Rounding,
+)
 from core.limits import (
     ACCOUNT_NUMBER_MAX,
     COST_MAX,
@@ -15,13 +26,25 @@ from core.limits import (
     CURRENCY_NUMBER_MAX,
     FEE_SCALE,
     FIRM_NUMBER_MAX,
+    GROUP_MAX,
     INSTRUMENT_NUMBER_MAX,
     PRICE_MAX,
     QUANTITY_MAX,
     SCALE_MAX,
     SUM_MAX,
 )
-from core.messages import Command, DefineCurrency, DefineInstrument, Deposit, GrantSession, OpenAccount, SetCredential
+from core.messages import (
+    Command,
+    DefineCurrency,
+    DefineInstrument,
+    Deposit,
+    GrantSession,
+    OpenAccount,
+    SetAccount,
+    SetCredential,
+    SetLimit,
+    SetRules,
+)
 from core.rows import pack_halves
 from replicas.limits import BadConfig, read_toml
 from replicas.passwords import COST, make, pack, refuse_password
@@ -69,6 +92,24 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quantity_max: Annotated[int, Meta(ge=1, le=QUANTITY_MAX)] = QUANTITY_MAX
     maker_fee: Rate = 0
     taker_fee: Rate = 0
+    exposures: bool = False
+    """Whether positions and open orders are counted. This and what follows are the rules of SetRules."""
+    market_rests: bool = False
+    protection: Annotated[int, Meta(ge=0, le=PRICE_MAX)] = 0
+    collar: Annotated[int, Meta(ge=0, le=FEE_SCALE)] = 0
+    quantity_min: Annotated[int, Meta(ge=0, le=QUANTITY_MAX)] = 0
+    notional_min: Annotated[int, Meta(ge=0, le=SUM_MAX)] = 0
+    notional_max: Annotated[int, Meta(ge=0, le=SUM_MAX)] = 0
+
+    def __post_init__(self) -> None:
+        """ValueError, which names the instrument, for rules that do not go together."""
+        if self.market_rests and not self.protection:
+            raise ValueError(f"instrument {self.number}: market_rests needs a protection")
+
+    def has_rules(self) -> bool:
+        """Whether any rule is given."""
+        bounds = self.protection | self.collar | self.quantity_min | self.notional_min | self.notional_max
+        return self.exposures or self.market_rests or bounds != 0
 
 
 class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,6 +119,33 @@ class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     firm: Annotated[int, Meta(ge=1, le=FIRM_NUMBER_MAX)]
     name: Annotated[str, Meta(pattern=r"\A[ -~]{0,32}\Z")] = ""
     deposits: dict[Symbol, Units] = {}
+    standing: Literal["active", "reduce_only", "suspended"] = "active"
+    group: Annotated[int, Meta(ge=0, le=GROUP_MAX)] = 0
+    prevention: Literal["none", "cancel_newest", "cancel_oldest", "cancel_both", "decrement", "allow"] = "none"
+
+    def has_terms(self) -> bool:
+        """Whether it is more than an account that may enter everything."""
+        return self.standing != "active" or self.group != 0 or self.prevention != "none"
+
+
+class Limited(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A limit of one account, session or firm; docs/commands.md (SetLimit) says what the values mean."""
+
+    limit: Literal[
+        "order_quantity", "order_notional", "open_orders", "open_notional", "position", "message_rate", "cancel_rate",
+        "order_to_trade",
+    ]  # fmt: skip
+    value: Units
+    second: Annotated[int, Meta(ge=0, le=SUM_MAX)] = 0
+    instrument: Symbol | None = None
+    account: Annotated[int, Meta(ge=0, le=ACCOUNT_NUMBER_MAX)] = 0
+    session: Annotated[int, Meta(ge=0, le=LOGIN_NUMBER_MAX)] = 0
+    firm: Annotated[int, Meta(ge=0, le=FIRM_NUMBER_MAX)] = 0
+
+    def __post_init__(self) -> None:
+        """ValueError unless it is the limit of just one."""
+        if bool(self.account) + bool(self.session) + bool(self.firm) != 1:
+            raise ValueError(f"limit {self.limit}: give one of account, session and firm")
 
 
 class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,6 +176,7 @@ class Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     instrument: list[Instrument] = []
     account: list[Account] = []
     session: list[Login] = []
+    limit: list[Limited] = []
     password_cost: Annotated[int, Meta(ge=COST_MIN, le=COST_MAX)] = COST
     """log2 of scrypt's N for all passwords."""
 
@@ -153,15 +222,61 @@ def commands(venue: Venue, passwords: dict[int, str]) -> Iterator[Said]:
         of = DefineCurrency(currency=currency.number, symbol=currency.symbol, decimals=currency.decimals)
         yield Said(f"currency {currency.number}", of)
     for instrument in venue.instrument:
-        yield Said(f"instrument {instrument.number}", _define(instrument, currencies))
+        part = f"instrument {instrument.number}"
+        yield Said(part, _define(instrument, currencies))
+        if instrument.has_rules():
+            yield Said(part, _rules(instrument))
     for account in venue.account:
         part = f"account {account.number}"
         yield Said(part, OpenAccount(account=account.number, firm=account.firm, name=account.name))
         for symbol, amount in account.deposits.items():
             number = _currency(currencies, symbol, part)
             yield Said(part, Deposit(account=account.number, currency=number, amount=amount, reason="opening"))
+        if account.has_terms():
+            yield Said(part, _terms(account))
     for login in venue.session:
         yield from _session(login, passwords, venue.password_cost)
+    symbols = {instrument.symbol: instrument.number for instrument in venue.instrument}
+    for at, limited in enumerate(venue.limit):
+        yield Said(f"limit[{at}]", _limit(limited, symbols, f"limit[{at}]"))
+
+
+def _rules(instrument: Instrument) -> Command:
+    return SetRules(
+        flags=EXPOSURES * instrument.exposures | MARKET_RESTS * instrument.market_rests,
+        instrument=instrument.number,
+        protection=instrument.protection,
+        collar=instrument.collar,
+        quantity_min=instrument.quantity_min,
+        notional_min=instrument.notional_min,
+        notional_max=instrument.notional_max,
+        reason="opening",
+    )
+
+
+def _terms(account: Account) -> Command:
+    return SetAccount(
+        account=account.number,
+        state=AccountStanding[account.standing.upper()],
+        group=account.group,
+        prevention=Prevention[account.prevention.upper()],
+        reason="opening",
+    )
+
+
+def _limit(limited: Limited, symbols: dict[str, int], part: str) -> Command:
+    if limited.instrument is not None and limited.instrument not in symbols:
+        raise BadConfig(f"{part}: there is no instrument {limited.instrument}")
+    return SetLimit(
+        instrument=symbols[limited.instrument] if limited.instrument is not None else 0,
+        account=limited.account,
+        named=limited.session,
+        firm=limited.firm,
+        limit=Limit[limited.limit.upper()],
+        value=limited.value,
+        second=limited.second,
+        reason="opening",
+    )
 
 
 def _define(instrument: Instrument, currencies: dict[str, int]) -> Command:

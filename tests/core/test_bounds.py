@@ -23,10 +23,9 @@ from core.limits import (
 )  # fmt: skip
 from core.machine import Machine
 from core.reasons import CancelReason, RejectReason
-from core.rows import from_row, pack_halves, rows, to_row
-from core.snapshot import state_digest
+from core.rows import from_row, pack_halves
 from tests.streams import flags
-from tests.venue import BUY, BUYER, SELL, SELLER, USD, Engine, Venue, reason
+from tests.venue import BUY, BUYER, SELL, SELLER, USD, Engine, Venue, again, changed, full_side, reason
 
 pytestmark = pytest.mark.both
 
@@ -139,24 +138,6 @@ def test_a_market_buy_pays_to_its_last_unit_at_the_bound():
             venue.to.check()
 
 
-def changed(state, of, **columns):
-    """A snapshot with other columns in all rows of one kind, and its digest made good."""
-    messages = list(rows(state))
-    at = next(i for i, row in enumerate(messages) if isinstance(row, m.DigestState))
-    new = [type(r)(**_columns(r) | (columns if isinstance(r, of) else {})) for r in messages[:at]]
-    head = b"".join(to_row(row) for row in new)
-    end = _columns(messages[-1])
-    hashes = state_digest(head)
-    for i in range(4):
-        end[f"hash_{i}"] = int.from_bytes(hashes[8 * i : 8 * i + 8], "little", signed=True)
-    size = 128 * at
-    return head + state[size:-128] + to_row(m.StateEnd(**end))
-
-
-def _columns(row):
-    return {name: getattr(row, name) for name in row.__struct_fields__}
-
-
 def test_open_quantity_of_a_side_at_its_bound():
     """A side holds 2^62 - 1 lots and not one more, counted before the order trades, also for a replace."""
     venue = Venue(Engine())
@@ -200,35 +181,8 @@ def test_time_and_numbers_at_their_bound():
 
 @pytest.fixture(scope="module")
 def full():
-    """A snapshot with 65,536 levels of one order each, and the sequence number and time it stands at."""
-    venue = Venue(Engine())
-    venue.instrument()
-    venue.fund()
-    batch = b"".join(
-        venue.row(
-            m.EnterOrder,
-            flags=flags(SELL),
-            instrument=1,
-            account=SELLER,
-            client_order_id=price,
-            price=price,
-            quantity=1,
-        )
-        for price in range(LEVELS_MAX, 0, -1)
-    )
-    venue.ids = LEVELS_MAX
-    events = venue.to.machine.apply(batch, 0, len(batch))
-    assert len(events) == len(batch), "each was accepted at once"
-    return venue, venue.to.machine.rows()
-
-
-def again(full):
-    """A venue that goes on from the full side."""
-    venue, state = full
-    copy = object.__new__(Venue)
-    copy.__dict__.update(vars(venue) | {"to": Engine()})
-    copy.to.machine = Machine.restore(state)
-    return copy
+    """A venue whose book has 65,536 levels of one order each, and its snapshot."""
+    return full_side()
 
 
 def test_levels_of_a_side_at_their_bound(full):

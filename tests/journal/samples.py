@@ -17,6 +17,7 @@ from core.messages import (
     EngineState,
     EnterOrder,
     GrantSession,
+    Kill,
     MassCancel,
     OpenAccount,
     Promote,
@@ -24,7 +25,12 @@ from core.messages import (
     ReduceOrder,
     ReplaceOrder,
     Row,
+    SetAccount,
+    SetAllocation,
     SetCredential,
+    SetFeeSchedule,
+    SetLimit,
+    SetRules,
     SetTradingState,
     StateEnd,
     Upgrade,
@@ -41,7 +47,8 @@ SEMANTICS = 1
 BASE = 1_700_000_000_000_000_000
 KINDS: tuple[type[Row], ...] = (
     Quarantine, DefineCurrency, DefineInstrument, OpenAccount, Deposit, Withdraw, GrantSession, SetTradingState,
-    AdvanceTime, EndOfDay, Upgrade, SetCredential, Promote, AcceptClock, EnterOrder, ReplaceOrder, ReduceOrder, CancelOrder, MassCancel,
+    AdvanceTime, EndOfDay, Upgrade, SetFeeSchedule, Kill, SetCredential, Promote, AcceptClock, SetAccount,
+    SetLimit, SetAllocation, SetRules, EnterOrder, ReplaceOrder, ReduceOrder, CancelOrder, MassCancel,
 )  # fmt: skip
 
 

@@ -24,7 +24,8 @@ def told(event, engine):
             row = to_row(type(event)(**{n: getattr(event, n) for n in event.__struct_fields__ if n not in hidden}))
             yield engine.account(getattr(event, side)).firm.number, getattr(event, f"{side}_drop_copy"), row
     elif getattr(event, "drop_copy", 0):
-        yield engine.account(event.account).firm.number, event.drop_copy, to_row(event)
+        account = engine.account(event.account)
+        yield account.firm.number if account is not None else event.firm, event.drop_copy, to_row(event)
 
 
 def copies(venue, firm):

@@ -27,9 +27,19 @@ HALTS = [m.SetTradingState(instrument=1, state=TradingState.HALTED)] * 1_000
 """A batch of a thousand rows for instrument 1."""
 
 MARKET_DATA = (
-    m.Accepted, m.Rested, m.Executed, m.Reduced, m.Canceled, m.Expired, m.Replaced, m.InstrumentDefined,
-    m.TradingStateChanged,
+    m.Accepted, m.Rested, m.Executed, m.Traded, m.Reduced, m.DisplayChanged, m.Canceled, m.Expired, m.Replaced,
+    m.Restated, m.InstrumentDefined, m.TradingStateChanged,
 )  # fmt: skip
+OWNERS_FLAGS = 1 << 11 | 7 << 14
+"""Reduce-only and self-trade prevention."""
+
+
+def public(event):
+    """An event as market data shows it."""
+    shown = {name: getattr(event, name) for name in event.__struct_fields__ if name not in HIDDEN}
+    if "order_number" in shown:
+        shown["flags"] &= ~OWNERS_FLAGS
+    return type(event)(**shown)
 
 
 def credential(session, password=PASSWORD):
@@ -65,7 +75,7 @@ class Venue:
         events = [from_row(e.rows, at) for e in self.sequencer.events.read() for at in range(0, len(e.rows), 128)]
         mine = [e for e in events if isinstance(e, MARKET_DATA) and e.instrument == instrument and e.market_data]
         assert [event.market_data for event in mine] == list(range(1, len(mine) + 1))
-        return [to_row(type(e)(**{n: getattr(e, n) for n in e.__struct_fields__ if n not in HIDDEN})) for e in mine]
+        return [to_row(public(event)) for event in mine]
 
     def restart(self, *, without_events):
         """Go on as another writer would, after a clean stop."""
@@ -96,13 +106,14 @@ def orders(book):
 
 
 def engine_orders(engine, number, side):
-    """The engine's own orders of a side, the one that trades next first."""
+    """What the engine's own orders of a side show, the one that trades next first."""
     instrument = engine.instrument(number)
     found = []
     for level in reversed((instrument.bids if side == Side.BUY else instrument.asks).levels):
         order = level.first
         while order is not None:
-            found.append(Resting(order.number, side, order.price, order.leaves))
+            shown = order.terms.shown if order.terms is not None and order.terms.display else order.leaves
+            found.append(Resting(order.number, side, order.price, shown))
             order = order.behind
     return found
 

@@ -3,13 +3,15 @@
 import pytest
 
 from core import messages as m
-from core.kinds import KEPT_PLACE, CommandKind
+from core.kinds import KEPT_PLACE, SLIDE, CommandKind, OrderType
+from core.machine import Machine
 from core.reasons import CancelReason, RejectReason
 from core.rows import from_row, to_row
 from journal.journal import Head
-from replicas.client_answers import ANSWERS, ROW
+from replicas.client_answers import ANSWERS, ROW, answering
 from replicas.client_ledger import Broken, Ledger
 from tests.pair import Pair, seeds
+from tests.special import special_rows
 from tests.streams import Stream
 
 SESSIONS = (1, 2, 3, 4)
@@ -179,3 +181,43 @@ def test_the_second_end_of_a_mass_cancel_is_no_second_answer():
     told(ledger, m.MassCanceled, 9, command=CommandKind.MASS_CANCEL, inbound=1)
     assert ledger.entries[1].sequence == 7
     assert ledger.oldest == 2
+
+
+@pytest.mark.parametrize("seed", seeds(3))
+def test_every_command_of_a_session_is_answered_where_orders_hide_wait_and_follow(seed):
+    machine, answered = Machine(), 0
+    for row in special_rows(seed, 400):
+        command = ROW.unpack(row)
+        told = [ROW.unpack(event) for event in cut(machine.apply(row, 0, len(row)))]
+        mine = [event for event in told if event[SESSION] == command[SESSION] != 0 and event[INBOUND]]
+        if command[SESSION]:
+            assert any(answering(event, command) for event in mine), f"row {command[1]} of stream {seed}"
+            answered += 1
+    assert answered > 200
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        m.Kill(account=1, act=1),
+        m.SetAccount(account=1, state=1, group=4),
+        m.SetLimit(firm=1, limit=3, value=5, until=9),
+        m.SetRules(flags=2, instrument=1, protection=5, collar=7, notional_min=1),
+    ],
+    ids=lambda command: type(command).__name__,
+)
+def test_operators_hear_of_what_they_set(command):
+    row = to_row(command)
+    of = {m.Kill: m.Killed, m.SetAccount: m.AccountSet, m.SetLimit: m.LimitSet, m.SetRules: m.RulesSet}[type(command)]
+    common = {n: getattr(command, n) for n in of.__struct_fields__ if hasattr(command, n)}
+    event, other = to_row(of(**common)), to_row(of(**common | {"account" if command.KIND < 29 else "collar": 77}))
+    assert answering(ROW.unpack(event), ROW.unpack(row)) is not None
+    assert answering(ROW.unpack(other), ROW.unpack(row)) is None
+
+
+def test_a_replaced_order_that_follows_a_price_has_another_one_than_its_command():
+    command = to_row(m.ReplaceOrder(instrument=1, account=1, client_order_id=5, price=9, original_client_order_id=4))
+    names = {"instrument": 1, "account": 1, "client_order_id": 5, "price": 8, "original_client_order_id": 4}
+    for flags, answers in ((OrderType.PEGGED << 1, True), (OrderType.LIMIT << 1 | SLIDE, True), (2 << 1, False)):
+        event = to_row(m.Replaced(flags=flags, **names))
+        assert (answering(ROW.unpack(event), ROW.unpack(command)) is not None) == answers

@@ -7,6 +7,7 @@ import pytest
 from core import messages as m
 from core.check import check
 from core.engine import Engine
+from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
 from core.kinds import TradingState
 from core.machine import Machine
@@ -342,6 +343,39 @@ def test_a_timer_that_kills(folder, wire):
     engine = sequencer.machine.engine
     assert [engine.instrument(i).state for i in (1, 2)] == [TradingState.HALTED, TradingState.OPEN]
     assert len(engine.timers) == 0
+    sequencer.events.close()
+    directory.close()
+
+
+@killing
+def test_orders_that_kill_as_they_follow(folder, wire):
+    """The instrument whose orders follow is halted, and no other; the next AdvanceTime row does not die of it again."""
+
+    def poison():
+        follow = Engine.follow
+
+        def killing(self, instrument, steps):
+            if self.command == m.AdvanceTime.KIND and instrument.number == 1:
+                os._exit(DIED)
+            return follow(self, instrument, steps)
+
+        Engine.follow = killing
+
+    pegged = {"flags": BUY | Type.PEGGED << 1 | Tif.GTC << 5, "session": 1, "account": 1, "price": 200, "quantity": 1}
+    pegs = [m.EnterOrder(instrument=i, client_order_id=40 + i, **pegged) for i in (1, 2)]
+    venue(folder, wire, poison, (*pegs, m.SetTradingState(state=TradingState.OPEN), m.AdvanceTime(time=LATER)))
+    assert starts_until_it_lives(folder, poison) == 2
+    assert agrees(folder) == [FIRST + 3]
+
+    def advance():
+        poison()
+        started(folder, lambda sequencer: sequencer.submit(wire(m.AdvanceTime()), LATER + 10**8))
+
+    assert process(advance) == 0
+    directory, sequencer = resume(folder)
+    engine = sequencer.machine.engine
+    assert [engine.instrument(i).state for i in (1, 2)] == [TradingState.HALTED, TradingState.OPEN]
+    assert engine.following == []
     sequencer.events.close()
     directory.close()
 

@@ -3,15 +3,17 @@
 import pytest
 
 from core import messages as m
-from core.kinds import KEPT_PLACE, RESTING, ROW_SIZE, Side, TradingState
+from core.kinds import KEPT_PLACE, RESTING, ROW_SIZE, EventKind, OrderType, Side, TradingState
 from core.machine import Machine
+from core.rows import rows as structs
 from core.rows import to_row
 from journal.errors import Gap
 from replicas.book_builder import Best, BookBuilder, Impossible, Level, Resting
-from replicas.market_rows import public_rows
+from replicas.market_rows import PUBLIC, public_rows
 from tests.determinism.stream import stamped_rows
 from tests.nodes.market import engine_orders
 from tests.pair import seeds, stream
+from tests.special import special_rows
 
 SELL = Side.SELL | RESTING
 
@@ -74,6 +76,26 @@ def test_the_book_is_the_engines_after_every_command_of_a_blind_stream(seed):
     assert sum(len(book.trades) for book in books.values()) > 20
 
 
+@pytest.mark.parametrize("seed", seeds(8))
+def test_the_book_is_what_the_engine_shows_with_orders_that_hide_wait_and_follow(seed):
+    log = [(row, None, b"") for row in special_rows(seed, 500)]
+    books = follow(log, seed, restart_at=250)
+    assert sum(len(book.trades) for book in books.values()) > 20
+
+
+def test_the_special_stream_tells_market_data_of_every_kind():
+    machine, kinds, hidden = Machine(), set(), 0
+    for seed in range(3):
+        machine = Machine()
+        for row in special_rows(seed, 500):
+            for public in public_rows(machine.apply(row, 0, len(row))):
+                (event,) = structs(public.row)
+                kinds.add(event.KIND)
+                hidden += event.KIND == EventKind.TRADED and event.order_number == 0
+    assert kinds >= PUBLIC
+    assert hidden > 10
+
+
 def rested(number, order, price=100, leaves=5, flags=SELL, instrument=1):
     return to_row(m.Rested(
         flags=flags, instrument=instrument, price=price, quantity=leaves, order_number=order, leaves=leaves,
@@ -92,6 +114,28 @@ def replaced(number, order, price, leaves, flags):
     return to_row(m.Replaced(
         flags=Side.SELL | flags, instrument=1, price=price, quantity=leaves, order_number=order, leaves=leaves,
         market_data=number,
+    ))  # fmt: skip
+
+
+PEGGED = Side.SELL | OrderType.PEGGED << 1
+
+
+def traded(number, order, quantity, leaves, price=100):
+    return to_row(m.Traded(
+        time=77, flags=Side.SELL, instrument=1, price=price, quantity=quantity, order_number=order, leaves=leaves,
+        match_number=9, market_data=number,
+    ))  # fmt: skip
+
+
+def displayed(number, order, leaves, price=100):
+    return to_row(m.DisplayChanged(
+        flags=Side.SELL, instrument=1, price=price, order_number=order, leaves=leaves, market_data=number
+    ))  # fmt: skip
+
+
+def restated(number, order, price, leaves, flags):
+    return to_row(m.Restated(
+        flags=flags, instrument=1, price=price, quantity=leaves, order_number=order, leaves=leaves, market_data=number
     ))  # fmt: skip
 
 
@@ -132,6 +176,19 @@ def test_a_number_that_is_not_the_next_is_a_gap_and_changes_nothing(book, number
         replaced(3, 9, 101, 1, RESTING),
         to_row(m.Reduced(instrument=1, price=100, order_number=1, leaves=0, market_data=3)),
         to_row(m.Canceled(instrument=1, price=100, order_number=3, market_data=3)),
+        traded(3, 2, 1, 4),
+        traded(3, 1, 1, 3),
+        traded(3, 9, 1, 0),
+        traded(3, 0, 0, 0),
+        traded(3, 0, 1, 1),
+        displayed(3, 9, 1),
+        displayed(3, 1, 6),
+        displayed(3, 1, 3, price=101),
+        displayed(3, 1, 0, price=101),
+        restated(3, 1, 101, 0, PEGGED | RESTING),
+        restated(3, 9, 0, 5, PEGGED),
+        restated(3, 9, 101, 5, SELL),
+        restated(3, 1, 101, 5, OrderType.PEGGED << 1 | RESTING),
         to_row(m.Rejected(instrument=1))[:120] + (3).to_bytes(8, "little"),
     ],
     ids=lambda row: "-".join(map(str, (row[0], row[88], row[96]))),
@@ -164,6 +221,32 @@ def test_a_replaced_order_keeps_its_place_or_goes_to_the_back(book):
     assert shown(book) == [(2, 100, 5), (1, 100, 4)]
     book.apply(replaced(5, 2, 99, 1, 0))
     assert shown(book) == [(1, 100, 4)]
+
+
+def test_an_iceberg_shows_its_next_display_at_the_back(book):
+    book.apply(traded(3, 1, 5, 0))
+    book.apply(rested(4, 1, leaves=3))
+    assert shown(book) == [(2, 100, 5), (1, 100, 3)]
+    book.apply(displayed(5, 1, 2))
+    assert shown(book) == [(2, 100, 5), (1, 100, 2)]
+    book.apply(displayed(6, 1, 0))
+    assert shown(book) == [(2, 100, 5)]
+
+
+def test_a_hidden_order_is_seen_on_the_tape_alone(book):
+    book.apply(traded(3, 0, 4, 0, price=99))
+    assert [tuple(trade) for trade in book.trades] == [(3, 77, 9, Side.BUY, 99, 4)]
+    assert shown(book) == [(1, 100, 5), (2, 100, 5)]
+
+
+def test_a_pegged_order_follows_is_parked_and_comes_back(book):
+    book.apply(restated(3, 3, 101, 4, PEGGED | RESTING))
+    book.apply(restated(4, 3, 100, 4, PEGGED | RESTING))
+    assert shown(book) == [(1, 100, 5), (2, 100, 5), (3, 100, 4)]
+    book.apply(restated(5, 3, 0, 4, PEGGED))
+    assert shown(book) == [(1, 100, 5), (2, 100, 5)]
+    book.apply(replaced(6, 3, 102, 6, RESTING | OrderType.PEGGED << 1))
+    assert shown(book) == [(1, 100, 5), (2, 100, 5), (3, 102, 6)]
 
 
 def test_the_depth_is_as_many_levels_as_were_asked_for(book):

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from core.kinds import Role
+from core.kinds import AccountStanding, Limit, Prevention, Role
 from core.messages import GrantSession, OpenAccount, SetCredential
 from core.rows import rows
 from journal.batch import HEADER_SIZE
@@ -165,6 +165,89 @@ def test_the_example_is_the_venue_of_the_readme(tmp_path, opened):
     assert sum(firm is not None for firm in engine.firms) == 2
     for login in tomllib.loads(text)["session"]:
         assert matches(login["password"].encode(), unpack(engine.session(login["number"])))
+
+
+RULED = """
+password_cost = 10
+currency = [{ number = 1, symbol = "USD", decimals = 2 }, { number = 2, symbol = "BTC" }]
+session = [{ number = 5, role = "trader", accounts = [1], password = "five" }]
+[[instrument]]
+number = 3
+symbol = "BTC/USD"
+base = "BTC"
+quote = "USD"
+exposures = true
+market_rests = true
+protection = 5
+collar = 7
+quantity_min = 2
+notional_min = 3
+notional_max = 4_000
+[[account]]
+number = 1
+firm = 7
+standing = "reduce_only"
+group = 9
+prevention = "decrement"
+[[account]]
+number = 2
+firm = 7
+[[limit]]
+limit = "position"
+instrument = "BTC/USD"
+account = 1
+value = 11
+[[limit]]
+limit = "message_rate"
+session = 5
+value = 12
+second = 13
+[[limit]]
+limit = "order_quantity"
+firm = 7
+value = 14
+"""
+
+
+def test_rules_standing_and_limits_are_in_the_journal(run, tmp_path, opened):
+    result = run(RULED)
+    assert result.exit_code == 0, result.output
+    kinds = [type(command).__name__ for command in commands(tmp_path / "venue")]
+    assert (kinds.count("SetRules"), kinds.count("SetAccount"), kinds.count("SetLimit")) == (1, 1, 3)
+    engine = opened(tmp_path / "venue")
+    rules = engine.instrument(3).rules
+    told = (rules.exposures, rules.flags, rules.protection, rules.collar, rules.quantity_min, rules.notional_min)
+    assert (*told, rules.notional_max) == (True, 3, 5, 7, 2, 3, 4_000)
+    first, second = engine.account(1), engine.account(2)
+    assert (first.standing, first.group, first.prevention) == (AccountStanding.REDUCE_ONLY, 9, Prevention.DECREMENT)
+    assert (second.standing, second.group, second.prevention) == (AccountStanding.ACTIVE, 0, 0)
+    assert first.limit(Limit.POSITION, 3).value == 11
+    rate = engine.session(5).limit(Limit.MESSAGE_RATE, 0)
+    assert (rate.value, rate.second) == (12, 13)
+    assert engine.firm(7).limit(Limit.ORDER_QUANTITY, 0).value == 14
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("protection = 5", "", "instrument[0]: instrument 3: market_rests needs a protection"),
+        ("collar = 7", "collar = 1_000_001", "instrument[0].collar: Expected `int` <= 1000000"),
+        ('"reduce_only"', '"asleep"', "account[0].standing: Invalid enum value 'asleep'"),
+        ('"decrement"', '"maybe"', "account[0].prevention: Invalid enum value 'maybe'"),
+        ("account = 1\nvalue", "value", "limit[0]: limit position: give one of account, session and firm"),
+        ("session = 5\n", "session = 5\nfirm = 7\n", "limit[1]: limit message_rate: give one of account, session and firm"),
+        ('"message_rate"', '"speed"', "limit[1].limit: Invalid enum value 'speed'"),
+        ('instrument = "BTC/USD"', 'instrument = "XRP"', "limit[0]: there is no instrument XRP"),
+        ("firm = 7\nvalue = 14", "firm = 8\nvalue = 14", "limit[2]: SetLimit is refused: INVALID_DEFINITION"),
+        ("second = 13", "", "limit[1]: SetLimit is refused: INVALID_DEFINITION"),
+        ("exposures = true", "", "limit[0]: SetLimit is refused: INVALID_DEFINITION"),
+    ],
+)  # fmt: skip
+def test_wrong_rules_are_one_line(run, tmp_path, old, new, said):
+    assert RULED.count(old) == 1
+    result = run(RULED.replace(old, new))
+    assert (result.exit_code, result.stdout) == (64, "")
+    assert result.stderr == f"lockstep: venue.toml: {said}\n"
 
 
 def test_more_commands_than_a_batch_holds(run, tmp_path):

@@ -7,11 +7,13 @@ import pytest
 
 from core import messages as m
 from core.kinds import ROW_SIZE, Side
+from core.machine import Machine
 from core.rows import from_row
+from core.rows import rows as structs
 from replicas import soup
 from replicas.book_builder import BookBuilder, Resting
 from replicas.market_feed import MarketFeed
-from replicas.market_rows import SNAPSHOT_REQUEST, is_snapshot_request, parse_snapshot
+from replicas.market_rows import SNAPSHOT_REQUEST, is_snapshot_request, parse_snapshot, public_rows, shown_orders
 from tests.determinism.stream import INSTRUMENTS
 from tests.nodes.market import (
     Client,
@@ -23,6 +25,7 @@ from tests.nodes.market import (
 )
 from tests.pair import seeds
 from tests.paths import HERE
+from tests.special import special_rows
 
 
 @pytest.fixture(params=seeds(1), ids=lambda seed: f"seed {seed}")
@@ -134,3 +137,19 @@ def test_a_snapshot_is_the_engines_book_at_every_number(venue):
 def test_the_request_is_the_one_in_the_documents():
     text = (HERE / "docs" / "market-data.md").read_text()
     assert "".join(text.split("```hex")[1].split("```")[0].split()) == SNAPSHOT_REQUEST.hex()
+
+
+@pytest.mark.parametrize("seed", seeds(2))
+def test_a_server_that_begins_with_a_state_shows_what_the_engine_shows(seed):
+    """Icebergs, hidden orders and orders that wait stand in a state with all that they are."""
+    machine, books = Machine(), {}
+    for at, row in enumerate(special_rows(seed, 400), 1):
+        for public in public_rows(machine.apply(row, 0, len(row))):
+            books.setdefault(public.instrument, BookBuilder(public.instrument)).apply(public.row)
+        if at % 40 == 0:
+            shown = shown_orders(structs(machine.rows()))
+            for number, book in books.items():
+                other = BookBuilder(number)
+                other.restore(shown.get(number, []), book.number, book.state)
+                assert orders(other) == orders(book), f"row {at} of stream {seed}"
+                assert orders(book) == [o for side in Side for o in engine_orders(machine.engine, number, side)]

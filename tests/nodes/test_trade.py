@@ -7,7 +7,19 @@ from functools import partial
 import pytest
 
 from core import messages as m
-from core.kinds import POST_ONLY, RESTING, OrderType, Side, TimeInForce, TradingState
+from core.kinds import (
+    ALL_OR_NONE,
+    BASIS_POINTS,
+    HIDDEN,
+    POST_ONLY,
+    REDUCE_ONLY,
+    RESTING,
+    SLIDE,
+    OrderType,
+    Side,
+    TimeInForce,
+    TradingState,
+)
 from core.reasons import CancelReason, RejectReason
 from core.rows import to_row
 from replicas.book_builder import BookBuilder, Resting, Trade
@@ -19,10 +31,11 @@ from tests.nodes.fake_server import PASSWORD, FakeServer
 from tests.pair import seeds
 from tools.failures import Failure, Misuse
 from tools.trade import Watch, _account, _market, _password, _print, _trade
-from tools.trade_words import LEVELS, TRADES, Scale, Unclear, Watched, Words, ladder, trades
+from tools.trade_orders import Scale, Unclear
+from tools.trade_words import LEVELS, TRADES, USAGE, Watched, Words, ladder, trades
 from tools.venue_file import Account, Login, Venue
 
-SCALES = [Scale(3, "AAA", 2, 1), Scale(4, "B/C")]
+SCALES = [Scale(3, "AAA", 2, 1), Scale(4, "B/C", quote_decimals=3, price_max=900)]
 
 
 @pytest.fixture
@@ -79,11 +92,85 @@ def test_lines_that_are_not(words, line, why):
         words.read(line, 1)
 
 
+def special(order_type, tif=TimeInForce.DAY, flags=0, side=Side.SELL, **columns):
+    """An order of one lot in AAA, unless the columns say otherwise."""
+    columns = {"instrument": 3, "account": 7, "client_order_id": 1, "quantity": 10} | columns
+    return m.EnterOrder(flags=side | order_type << 1 | tif << 5 | flags, **columns)
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("sell 1 AAA stop 59000", special(OrderType.STOP, trigger_price=5_900_000)),
+        ("sell 1 AAA stop 590 limit 589 gtc", special(OrderType.STOP_LIMIT, TimeInForce.GTC, trigger_price=59_000, price=58_900)),
+        ("sell 1 AAA touched 590", special(OrderType.MARKET_IF_TOUCHED, trigger_price=59_000)),
+        ("sell 1 AAA touched 590 limit 591", special(OrderType.LIMIT_IF_TOUCHED, trigger_price=59_000, price=59_100)),
+        ("sell 1 AAA trail 1.5", special(OrderType.TRAILING_STOP, trigger_price=1, offset=150)),
+        ("sell 1 AAA trail 50bp stop 580", special(OrderType.TRAILING_STOP, flags=BASIS_POINTS, trigger_price=58_000, offset=50)),
+        ("sell 1 AAA stop 580 trail 2", special(OrderType.TRAILING_STOP, trigger_price=58_000, offset=200)),
+        ("buy 1 B/C trail 5", special(OrderType.TRAILING_STOP, side=Side.BUY, instrument=4, quantity=1, trigger_price=900, offset=5)),
+        ("sell 1 AAA peg primary -2", special(OrderType.PEGGED, offset=-200)),
+        ("sell 1 AAA @ 9 peg midpoint hidden", special(OrderType.PEGGED, flags=1 << 17 | HIDDEN, price=900)),
+        ("buy 1 AAA @ 9 peg market +0.01", special(OrderType.PEGGED, flags=2 << 17, side=Side.BUY, price=900, offset=1)),
+        ("sell 1 AAA @ 9 show 0.1", special(OrderType.LIMIT, price=900, display_quantity=1)),
+        ("sell 1 AAA @ 9 HIDDEN gtc", special(OrderType.LIMIT, TimeInForce.GTC, HIDDEN, price=900)),
+        ("sell 1 AAA @ 9 slide", special(OrderType.LIMIT, flags=SLIDE, price=900)),
+        ("sell 1 AAA @ 9 all ioc", special(OrderType.LIMIT, TimeInForce.IOC, ALL_OR_NONE, price=900)),
+        ("sell 1 AAA @ 9 least 0.4", special(OrderType.LIMIT, price=900, minimum_quantity=4)),
+        ("sell 1 AAA reduce-only", special(OrderType.MARKET, TimeInForce.IOC, REDUCE_ONLY)),
+        ("sell 1 AAA to-limit", special(OrderType.MARKET_TO_LIMIT)),
+        ("sell 1 AAA @ 9 prevent both", special(OrderType.LIMIT, flags=3 << 14, price=900)),
+        ("buy for 50.25 B/C", special(OrderType.SPEND_AT_MOST, TimeInForce.IOC, side=Side.BUY, instrument=4, quantity=50_250)),
+    ],
+)  # fmt: skip
+def test_lines_that_say_more(words, line, command):
+    assert words.read(line, 1) == command
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("sell 1 AAA stop", "stop: say a price behind it"),
+        ("sell 1 AAA @ 9 stop 8", "STOP and LIMIT do not go together"),
+        ("sell 1 AAA @ 9 limit 8", "limit goes behind stop or touched"),
+        ("sell 1 AAA stop 9 touched 8", "MARKET_IF_TOUCHED and STOP do not go together"),
+        ("sell 1 AAA stop 1.001", "stop 1.001: more than 2 decimals"),
+        ("buy 1 AAA trail 5", "say `stop PRICE` too"),
+        ("sell 1 AAA trail 10000bp", "trail 10000: out of bounds"),
+        ("sell 1 AAA peg best", "peg best: one of primary, midpoint, market"),
+        ("sell 1 AAA peg primary -x", "peg x: not a number"),
+        ("sell 1 AAA prevent all", "prevent all: one of newest, oldest"),
+        ("sell 1 AAA @ 9 show 0", "show 0: out of bounds"),
+        ("sell for 5 AAA", "a sell has a quantity"),
+        ("buy for 5 AAA @ 9", "SPEND_AT_MOST and LIMIT do not go together"),
+        ("buy for 5.001 AAA", "amount 5.001: more than 0 decimals"),
+        ("sell 1 AAA @ 9 iceberg", "'iceberg': one of day, gtc, ioc, fok, post, slide"),
+    ],
+)
+def test_lines_that_say_more_than_goes_together(words, line, why):
+    with pytest.raises(Unclear, match=why):
+        words.read(line, 1)
+
+
+def test_the_help_names_every_word():
+    from tools import trade_orders
+
+    words = (
+        *trade_orders._TIMES,
+        *trade_orders._FLAGS,
+        *trade_orders._TAKES,
+        *trade_orders._PREVENT,
+        *trade_orders._PEGS,
+    )
+    assert [word for word in words if word not in USAGE] == []
+
+
 def test_an_order_entered_here_is_canceled_by_its_id(words):
     words.read("buy 1 B/C @ 1", 12)
     assert words.read("cancel 12", 13) == m.CancelOrder(instrument=4, account=7, client_order_id=12)
 
 
+SPENDS = OrderType.SPEND_AT_MOST << 1
 NAMES = {"flags": Side.SELL, "instrument": 3, "account": 7, "client_order_id": 12, "price": 10_025, "quantity": 105}
 
 
@@ -103,6 +190,25 @@ NAMES = {"flags": Side.SELL, "instrument": 3, "account": 7, "client_order_id": 1
         (m.Rejected(client_order_id=12, reason=RejectReason.HALTED), "rejected 12: HALTED"),
         (m.Rejected(reason=RejectReason.MALFORMED), "rejected: MALFORMED"),
         (m.MassCanceled(), "MassCanceled"),
+        (
+            m.Accepted(**NAMES | {"price": 0, "flags": Side.SELL | OrderType.STOP << 1}),
+            "accepted 12: sell 10.5 AAA, waiting",
+        ),
+        (
+            m.Accepted(**NAMES | {"price": 0, "flags": Side.SELL | OrderType.PEGGED << 1}),
+            "accepted 12: sell 10.5 AAA, parked",
+        ),
+        (
+            m.Accepted(**NAMES | {"instrument": 4, "price": 0, "flags": SPENDS}),
+            "accepted 12: buy for 0.105 B/C, matching",
+        ),
+        (
+            m.Executed(**NAMES | {"instrument": 4, "flags": SPENDS}, leaves=7),
+            "executed 12: buy 105 B/C @ 10025, 0.007 open",
+        ),
+        (m.Triggered(**NAMES, trigger_price=9_950), "triggered 12: sell 10.5 AAA @ 100.25, for 99.50 was reached"),
+        (m.Restated(**NAMES | {"flags": Side.SELL | RESTING}), "restated 12: sell 10.5 AAA @ 100.25"),
+        (m.Restated(**NAMES | {"price": 0}), "restated 12: sell 10.5 AAA, parked"),
     ],
 )
 def test_lines_about_events(words, event, line):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.tools.test_chart import Page
+from tests.tools.charted import Page
 
 pq = pytest.importorskip("pyarrow.parquet")
 pytest.importorskip("plotly")

@@ -17,7 +17,10 @@ KEYS = {
     "Engine": (), "Currency": ("currency",), "Instrument": ("instrument",), "Firm": ("firm",), "Account": ("account",),
     "Balance": ("account", "currency"), "Session": ("session",), "Grant": ("session", "account"),
     "Answers": ("session", "inbound"), "Order": ("order_number",), "Todo": ("sequence", "session", "inbound"),
-    "Quarantined": ("named",),
+    "Quarantined": ("named",), "Rules": ("instrument",), "Terms": ("order_number",), "Following": ("instrument",),
+    "Limit": ("account", "named", "firm", "instrument", "limit"),
+    "Exposure": ("account", "named", "firm", "instrument"),
+    "FeeTier": ("schedule", "tier"), "Volume": ("account", "schedule"),
 }  # fmt: skip
 """What each kind of state row is about, by the names of its Struct."""
 

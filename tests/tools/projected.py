@@ -12,7 +12,9 @@ from tests.model_venue import read
 from tools.projections.registry import fold_named
 from tools.reading import applied, begin, opened
 
-ORDER_EVENTS = (m.Accepted, m.Executed, m.Replaced, m.Reduced, m.Canceled, m.Expired, m.Rested)
+ORDER_EVENTS = (
+    m.Accepted, m.Executed, m.Replaced, m.Reduced, m.Canceled, m.Expired, m.Rested, m.Triggered, m.Restated,
+)  # fmt: skip
 TRADER = ("EnterOrder", "ReplaceOrder", "ReduceOrder", "CancelOrder", "MassCancel")
 
 
@@ -170,7 +172,7 @@ def order_events(told):
 
 def from_detail(event):
     """Column 13 of an event about an order."""
-    names = ("expires", "match_number", "original_client_order_id", "reason")
+    names = ("expires", "match_number", "original_client_order_id", "reason", "trigger_price")
     return next((getattr(event, name) for name in names if name in event.__struct_fields__), 0)
 
 
@@ -184,17 +186,21 @@ def orders(told):
 
 
 def _order(life):
-    begun, end = life[0], life[-1]
+    begun, last = life[0], life[-1]
+    # Of an iceberg, Rested tells what it shows.
+    end = [event for event in life if not isinstance(event, m.Rested)][-1]
     executed = sum(event.quantity for event in life if isinstance(event, m.Executed))
     terms = [event for event in life if isinstance(event, m.Accepted | m.Replaced)][-1]
     state = {m.Canceled: "canceled", m.Expired: "expired"}.get(type(end), "live" if end.leaves else "filled")
     opened = end.quantity if state in ("canceled", "expired") else end.leaves
+    price = [event for event in life if isinstance(event, m.Accepted | m.Replaced | m.Restated)][-1].price
+    spends = begun.flags >> 1 & 15 == OrderType.SPEND_AT_MOST
     return (
         begun.order_number, state, begun.session, begun.account, begun.instrument, terms.client_order_id,
         "sell" if begun.flags & 1 else "buy", OrderType(begun.flags >> 1 & 15).name,
-        TimeInForce(begun.flags >> 5 & 15).name, int(bool(begun.flags & POST_ONLY)), begun.expires, terms.price,
-        executed + opened, executed, end.leaves, CancelReason(end.reason).name if state == "canceled" else "", len(life),
-        begun.sequence, begun.time, end.sequence, end.time,
+        TimeInForce(begun.flags >> 5 & 15).name, int(bool(begun.flags & POST_ONLY)), begun.expires, price,
+        begun.quantity if spends else executed + opened, executed, end.leaves, CancelReason(end.reason).name if state == "canceled" else "", len(life),
+        begun.sequence, begun.time, last.sequence, last.time,
     )  # fmt: skip
 
 

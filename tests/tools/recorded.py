@@ -7,6 +7,7 @@ import random
 
 from core import messages as m
 from core.kinds import REENTER, Side
+from core.kinds import OrderType as Type
 from core.limits import QUANTITY_MAX
 from core.machine import Machine
 from core.reasons import RejectReason as R
@@ -120,12 +121,16 @@ class Recorded:
         if c.of is m.EnterOrder and c.instrument in model.instruments and c.account in model.accounts:
             i = model.instruments[c.instrument]
             order = Order(0, 0, c.account, c.instrument, 0, c.flags, c.price, c.quantity, 0, 0, i.maker, i.taker)
-            if c.quantity > 0 and (c.flags & 1 or c.price > 0):
+            model.now = c.time
+            reach = [other for other in model.in_reach(order) if not model.is_over(other)]
+            self.reach[c.sequence] = (sum(other.leaves for other in reach), len(reach))
+            if order.type == Type.PEGGED:
+                order.limit, order.price = c.price, 0
+            elif order.type in (Type.MARKET, Type.MARKET_TO_LIMIT) and not order.pays:
+                order.price = c.price or model.market_price(order) or 0
+            if c.quantity > 0 and not order.reduces:
                 currency, amount = model.cover(order)
                 self.needed[c.sequence] = (currency, amount, model.free(c.account, currency))
-                model.now = c.time
-                reach = [other for other in model.in_reach(order) if not model.is_over(other)]
-                self.reach[c.sequence] = (sum(other.leaves for other in reach), len(reach))
 
     def look(self):
         """What stands after a row: places of orders whose time is not over, and what accounts hold."""
@@ -153,7 +158,7 @@ class Recorded:
 
 def place(order, own, other):
     """How an order stands: its price, the best opposite one and its quantity, who is ahead, who is better."""
-    ahead = [o for o in own if o.price == order.price and o.place < order.place]
+    ahead = [o for o in own[: own.index(order)] if o.price == order.price]
     better = [o for o in own if (o.price > order.price if order.side == Side.BUY else o.price < order.price)]
     best = other[0].price if other else None
     return (

@@ -9,10 +9,13 @@ from core.rows import to_row
 from journal import snapshots
 from journal.directory import segment_name
 from tests.tools.conftest import FIRST, NINE, ROWS, TRADING, ask, ask_json, flip, run
-from tests.tools.test_history import files
+from tests.tools.told_moments import files
 
 GONE = {"order_number": 1, "client_order_id": 11, "account": 1, "session": 1, "instrument": "AAA/USD", "side": "SELL"}
-SHOWN = {"price_decimals": 2, "quantity_decimals": 1, "over": False}
+SHOWN = {
+    "price_decimals": 2, "quantity_decimals": 1, "over": False, "instructions": [], "display": 0, "trigger_price": 0,
+    "offset": 0, "limit": 0,
+}  # fmt: skip
 
 
 def test_a_book_is_the_one_that_the_other_command_shows(venue):
@@ -31,7 +34,7 @@ def test_a_live_order(venue):
         "sequence": FIRST + 2, "time": NINE + 2 * 10**9, "order_number": 2, "fate": "live",
         "order": GONE | SHOWN | {
             "order_number": 2, "client_order_id": 12, "order_type": "LIMIT", "time_in_force": "GTC", "post_only": False,
-            "price": 10_050, "leaves": 20, "executed": 0, "expires": 0,
+            "price": 10_050, "leaves": 20, "executed": 0, "expires": 0, "where": "in the book", "shown": 20,
         },
         "place": {"orders_ahead": 1, "quantity_ahead": 30}, "ended": None,
     }  # fmt: skip
@@ -46,7 +49,7 @@ def test_an_order_that_was_executed(venue):
     assert found["fate"] == "executed"
     assert found["order"] == GONE | SHOWN | {
         "order_type": "LIMIT", "time_in_force": "GTC", "post_only": False, "price": 10_050, "leaves": 0, "executed": 30,
-        "expires": 0,
+        "expires": 0, "where": None, "shown": 0,
     }  # fmt: skip
     ended = {"sequence": FIRST + 3, "time": NINE + 3 * 10**9, "open_quantity": 0, "reason": None}
     assert (found["place"], found["ended"]) == (None, ended)
@@ -92,7 +95,7 @@ def test_sessions(venue):
     found = ask_json("at", venue, FIRST + 5, "session", 1)
     assert found == {
         "sequence": FIRST + 5, "time": NINE + 5 * 10**9, "session": 1, "role": "TRADER", "firm": 0, "accounts": [1],
-        "inbound": 5, "outbound": 7, "has_credential": False,
+        "inbound": 5, "outbound": 7, "has_credential": False, "killed": False, "limits": [], "positions": [],
     }  # fmt: skip
     assert "TRADER" in ask("at", venue, FIRST + 5, "session", 1)
     assert ask_json("at", venue, FIRST + 5, "session", 0)["role"] == "OPERATOR"

@@ -237,6 +237,33 @@ RAISES_AT_A_CANCEL = (
 )
 
 
+NEWEST_FROM_101 = (
+    "core/matching.py",
+    "            resting = best.first\n",
+    "            resting = best.first if best.price < 101 else best.last\n",
+)
+
+
+@pytest.mark.parametrize(("parted", "takes"), [(0, ("1", "3")), (1, ("3", "1"))], ids=["in step", "parted"])
+def test_of_a_long_command_what_differs_is_shown(parted, takes, tmp_path):
+    """A sweep trades with nine orders alike in both worlds, and then parts: its equal events are told by their number."""
+    last = [order(1, n, n, SELL, 101, 1) for n in (1, 2, 3)]
+    before = [order(2, 1, 1, 0, 101, 1)] * parted
+    first = [order(1, n, n, SELL, 100, 1) for n in range(4, 13)]
+    sweep = order(2, 1 + parted, 2, 0, 101, 11)
+    directory, sequencer = create(tmp_path / "venue")
+    sequencer.submit(b"".join(map(to_row, (*SET_UP, *last, *before, *first, sweep))), NINE)
+    sequencer.close_batch()
+    sequencer.events.close()
+    directory.close()
+    told = compare(Made(tmp_path / "venue"), build(tmp_path, NEWEST_FROM_101))
+    entry = told["differences"]["priority"][-1]
+    for lines, client in zip((entry["left"], entry["right"]), takes, strict=True):
+        assert lines[0].endswith("the same in both, then")
+        assert lines[1].startswith("Executed")
+        assert f"client_order_id={client} " in lines[1]
+
+
 def test_what_differs_before_the_row_on_which_it_raises_is_kept(script, tmp_path):
     """Also where they stand in one batch; and this release's answer stands beside the error."""
     engine = build(tmp_path, FAULTS["newest first"])

@@ -11,10 +11,12 @@ import pytest
 from core import messages as m
 from core.reasons import CancelReason, RejectReason
 from core.rows import rows
+from journal.batch import HEADER_SIZE
 from tests.model_venue import read
 from tests.pair import seeds
 from tests.paths import HERE
 from tests.tools.recorded import Recorded
+from tools.causes import find
 from tools.causes.account import account_entries
 from tools.causes.command import tell
 from tools.causes.facts import _FACTS
@@ -23,7 +25,7 @@ from tools.causes.gone import gone
 from tools.causes.match import explain_match
 from tools.causes.order import explain_order
 from tools.failures import Failure, Misuse
-from tools.reading import machine_at, opened
+from tools.reading import begin, machine_at, opened
 from tools.sentences import CANCELED, REJECTED
 
 STEPS = 500
@@ -97,7 +99,11 @@ def check_fills(recorded, number, told):
         assert item["against"]["order_number"] == other.order_number
         assert item["against"]["account"] == other.account
         assert item["fee"] == (settled.seller_fee if mine.flags & 1 else settled.buyer_fee)
-        limits = [e for kind in (m.Accepted, m.Replaced) for e in recorded.told(kind, order_number=number)]
+        limits = [
+            e
+            for kind in (m.Accepted, m.Replaced, m.Triggered, m.Restated)
+            for e in recorded.told(kind, order_number=number)
+        ]
         limit = max((e for e in limits if e.sequence <= mine.sequence), key=lambda e: e.sequence).price
         assert item["improvement"] == (abs(limit - mine.price) if item["incoming"] and limit else None)
 
@@ -122,6 +128,7 @@ def check_end(life, events):
 def standing_rows(recorded, number):
     """The runs of rows after which the order stands at one place: lists of (sequence, view)."""
     moves = {event.sequence for event in recorded.told(m.Replaced, order_number=number) if not event.flags >> 34 & 1}
+    moves |= {event.sequence for event in recorded.told((m.Rested, m.Restated), order_number=number)}
     found = []
     for sequence, (places, _) in enumerate(recorded.views):
         if number not in places:
@@ -132,12 +139,17 @@ def standing_rows(recorded, number):
     return found
 
 
+def stays_of(life):
+    """The stays that were seen after a row: not those that began and ended in one."""
+    return [stay for stay in life.stays if stay.until is None or stay.until["sequence"] != stay.since["sequence"]]
+
+
 def test_what_stood_against_an_order_is_what_the_model_says_at_every_row(recorded, lives):
     """Each change of the best opposite price and of the quantity before it, and no row beside."""
     for number, life in lives.items():
         stays = standing_rows(recorded, number)
-        assert [stay.since["sequence"] for stay in life.stays] == [shown[0][0] for shown in stays]
-        for stay, shown in zip(life.stays, stays, strict=True):
+        assert [stay.since["sequence"] for stay in stays_of(life)] == [shown[0][0] for shown in stays]
+        for stay, shown in zip(stays_of(life), stays, strict=True):
             # Of a place the opposite quantity, column 2, is told and is no change of its own.
             changes = [shown[0]] + [b for a, b in pairwise(shown) if (a[1][1], a[1][3:]) != (b[1][1], b[1][3:])]
             assert [tuple(step[:1] + step[2:]) for step in stay.standing.steps] == [
@@ -181,6 +193,7 @@ def test_who_left_the_queue_ahead_adds_up(recorded, lives):
 
 def check_moves(recorded, sequence, items):
     names = {"executed": m.Executed, "canceled": m.Canceled, "expired": m.Expired, "reduced": m.Reduced}
+    names |= {"shows its next display behind": m.Rested, "followed its price away": m.Restated}
     for item in items:
         kind = names.get(item["how"], m.Replaced)
         events = [e for e in recorded.events[sequence] if isinstance(e, kind)]
@@ -189,9 +202,17 @@ def check_moves(recorded, sequence, items):
 
 def test_the_place_at_entry_is_that_of_the_model(recorded, lives):
     for number, life in lives.items():
-        for stay, shown in zip(life.stays, standing_rows(recorded, number), strict=True):
+        for stay, shown in zip(stays_of(life), standing_rows(recorded, number), strict=True):
             row = next(row for row in life.life if row["sequence"] == stay.since["sequence"])
-            item = next(item for item in row["what"] if item["kind"] == "rests")
+            item = next(item for item in reversed(row["what"]) if item["kind"] == "rests")
+            about = [
+                e
+                for e in recorded.events[row["sequence"]]
+                if getattr(e, "order_number", 0) and e.instrument == life.instrument
+            ]
+            if any(e.order_number != number for e in about[[e.order_number for e in about].index(number) + 1 :]):
+                # Something happened in the same row after it came to rest.
+                continue
             counts = (item["ahead"]["count"], item["ahead"]["quantity"])
             assert (*counts, item["better"]["count"], item["better"]["quantity"]) == shown[0][1][3:]
 
@@ -287,6 +308,28 @@ def test_a_command_for_an_order_that_is_gone_says_what_became_of_it(recorded, jo
         assert (told and (told["order_number"], told["sequence"])) == (
             (ends[-1].order_number, ends[-1].sequence) if ends else None
         )
+
+
+def test_what_became_of_an_order_is_looked_for_backwards(recorded, journal, monkeypatch):
+    """No state before the one that its end follows is begun from; what never was takes all rows, each once."""
+    applied = []
+
+    def watched(*arguments):
+        for batch in find.watched(*arguments):
+            begins, ends = ((at - HEADER_SIZE) // 128 + batch.header.first for at in (batch.begin, batch.end))
+            applied.extend(range(begins, ends))
+            yield batch
+
+    monkeypatch.setattr("tools.causes.gone.watched", watched)
+    ends = recorded.told((m.Executed, m.Canceled, m.Expired, m.Replaced))
+    last = [event for event in ends if freed(event) is not None][-1]
+    begins = int(begin(journal, last.sequence - 1).machine.engine.sequence)
+    told = gone(journal, last.account, freed(last), recorded.head)
+    assert told["sequence"] == last.sequence
+    assert sorted(applied) == [*range(begins + 1, recorded.head + 1)]
+    applied.clear()
+    assert gone(journal, last.account, 2**40, recorded.head) is None
+    assert sorted(applied) == [*range(1, recorded.head + 1)]
 
 
 def freed(event):

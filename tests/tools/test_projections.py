@@ -14,8 +14,9 @@ import pytest
 from core.messages import Upgrade
 from core.rows import to_row
 from core.state import SEMANTICS
-from journal.errors import Diverged
+from journal.errors import Diverged, Gap
 from journal.event_store import EventStore
+from journal.log_source import EventsAbsent
 from replicas.opening import resume
 from tests.conftest import seed
 from tests.determinism.stream import START
@@ -314,6 +315,76 @@ def test_events_of_one_journal_never_stand_under_the_position_of_another(tmp_pat
             projector.run(projector.log.max_notification_id())
         assert projector.reached == 0
         assert database.query("SELECT count(*) FROM trades")[0][0] == 0
+
+
+class Renewed:
+    """A log whose event store is gone, then empty, then made again piece by piece, whenever a view is about to be moved."""
+
+    poll, patience = 0.001, 60.0
+
+    def __init__(self, log):
+        self._log = log
+        self.steps = []
+
+    def __getattr__(self, name):
+        return getattr(self._log, name)
+
+    def hash_at(self, sequence):
+        if not self.steps:
+            self.steps = ["gone", *range(3), "whole"]
+        if self.steps[0] == "gone":
+            self.steps.pop(0)
+            raise EventsAbsent("events", "no event store here")
+        return self._log.hash_at(sequence)
+
+    def max_notification_id(self):
+        whole = not self.steps or self.steps[0] == "whole"
+        return self._log.max_notification_id() if whole else self.steps[0]
+
+    def select_events(self, originator_id, *, gt, lte):
+        made = self.steps.pop(0) == "whole"
+        return self._log.select_events(originator_id, gt=gt, lte=lte) if made else []
+
+
+def projected(path, tmp_path, log):
+    """The trades in a view whose projection reads another log, and the row it has come to."""
+    with (
+        closing(Market({JOURNAL: str(path)})) as market,
+        closing(Target(f"sqlite:///{tmp_path}/view").open()) as database,
+    ):
+        projector = Projector(market, path, database, fold_named("trades", None))
+        projector.projection._log = log(projector.log)
+        try:
+            projector.run(projector.log.max_notification_id())
+        finally:
+            reached = projector.reached, database.query("SELECT count(*) FROM trades")[0][0]
+        return reached
+
+
+def test_a_store_that_is_made_anew_while_it_writes_is_waited_for(tmp_path):
+    path = lived(tmp_path / "venue", seed(), acts=5)
+    (tmp_path / "other").mkdir()
+    reached, trades = projected(path, tmp_path, Renewed)
+    assert (reached, trades) == projected(path, tmp_path / "other", lambda log: log)
+    assert reached == ends(path)[-1]
+
+
+def test_a_store_that_does_not_come_back_is_not_waited_for_for_ever(tmp_path):
+    class Emptied(Renewed):
+        patience = 0.01
+
+        def hash_at(self, sequence):
+            return self._log.hash_at(sequence)
+
+        def max_notification_id(self):
+            return 0
+
+        def select_events(self, originator_id, *, gt, lte):
+            return []
+
+    path = lived(tmp_path / "venue", seed(), acts=5)
+    with pytest.raises(Gap, match="does not hold it any more"):
+        projected(path, tmp_path, Emptied)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_book_at_any_moment(venue, where, asks, bids):
 
 def test_book_by_level_and_depth(venue):
     book = ask_json("book", venue, "AAA/USD", "--at", FIRST + 2, "--depth", 1)
-    assert book["asks"] == [{"price": 10_050, "quantity": 50, "count": 2}]
+    assert book["asks"] == [{"price": 10_050, "quantity": 50, "count": 2, "shown": 50}]
 
 
 def test_book_is_drawn_in_display_decimals(venue):

@@ -4,6 +4,7 @@ The rows are those of tests/streams.py, in batches of random sizes, with quarant
 several segments, with snapshots here and there.
 """
 
+import hashlib
 import random
 from dataclasses import asdict, dataclass
 
@@ -37,6 +38,7 @@ class Life:
     session: int
     instrument: int
     flags: int
+    accepted: int
     executed: int = 0
     fate: str = "live"
     ended: tuple = ()
@@ -133,7 +135,9 @@ class Written:
         if isinstance(event, m.Accepted):
             names = ("client_order_id", "price", "expires", "account", "session", "instrument")
             terms = {name: getattr(event, name) for name in names}
-            self.lives[event.order_number] = Life(event.order_number, flags=event.flags & 0x3FF, **terms)
+            self.lives[event.order_number] = Life(
+                event.order_number, flags=event.flags & 0x3FF, accepted=event.sequence, **terms
+            )
         if not isinstance(event, m.Executed | m.Replaced | m.Canceled | m.Expired):
             return
         life = self.lives[event.order_number]
@@ -324,3 +328,25 @@ def check_moment(moment, truth, orders):
     check_instruments(moment, truth)
     check_accounts(moment, truth)
     check_venue(moment, truth)
+
+
+# ---- how it gets there
+
+
+class Steps:
+    """The rows that a history applies."""
+
+    def __init__(self):
+        self.rows = []
+
+    def __call__(self, row, upto):
+        self.rows.append(row)
+        assert row <= upto
+
+
+def files(path):
+    """Every file of a directory with its digest, but for the one that readers of LMDB write."""
+    return {
+        file: file.is_file() and file.name != "lock.mdb" and hashlib.sha256(file.read_bytes()).digest()
+        for file in path.rglob("*")
+    }

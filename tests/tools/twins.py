@@ -56,7 +56,7 @@ OTHERS = {
         "        instrument.quote.fees += maker + taker\n",
         "        instrument.quote.fees += maker\n",
     ),
-    "other rules": ("core/state.py", "SEMANTICS: Final = 1\n", "SEMANTICS: Final = 2\n"),
+    "other rules": ("core/state.py", "SEMANTICS: Final = 2\n", "SEMANTICS: Final = 3\n"),
     "never ends": (
         "core/engine.py",
         "        self.used = 0\n        at = begin\n",
@@ -80,7 +80,7 @@ OTHERS = {
     "does not begin": ("core/machine.py", "from core import snapshot\n", "from core import snapshots\n"),
     "takes no orders": (
         "core/snapshot.py",
-        "            found.append(_load_order(engine, rows, at))\n",
+        "            found.append(_load_order(engine, rows, at, end))\n",
         "            raise ValueError('not mine')\n",
     ),
     "takes no state": ("core/snapshot.py", "    engine = Engine()\n", "    raise ValueError('not mine')\n"),

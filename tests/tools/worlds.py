@@ -16,6 +16,7 @@ from journal.directory import JournalDirectory
 from journal.event_store import EventStore
 from tests.model import Model
 from tests.streams import Stream
+from tests.tools.conftest import ask_json
 from tools.worlds.rewriting import Rewriter
 
 ROW = struct.Struct("<16q")
@@ -210,7 +211,8 @@ class Plain:
                 self.orders[event.order_number] = key
             for name in {"order_number", "timer_order"} & {*columns}:
                 columns[name] = self.orders.get(columns[name], columns[name])
-            told.append({name: value for name, value in columns.items() if name not in NUMBERS})
+            # Of a number that shifts it counts whether there is one: a firm that is told in one world alone is a difference.
+            told.append({name: bool(value) if name in NUMBERS else value for name, value in columns.items()})
         return told
 
 
@@ -240,3 +242,18 @@ def stored(path):
         return [event for batch in store.read() for event in rows(batch.rows)]
     finally:
         store.close()
+
+
+def changes(folder, text):
+    (folder / "change.toml").write_text(text)
+    return folder / "change.toml"
+
+
+def whatif(made, folder, text, *more):
+    path = made if not hasattr(made, "path") else made.path
+    file = changes(folder, text)
+    return ask_json("whatif", path, "--change", file, "--to", folder / "other", "--listed", 10_000, *more)
+
+
+def segments(path):
+    return sorted(entry.name for entry in (path / "segments").iterdir())

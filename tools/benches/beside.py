@@ -4,6 +4,7 @@ The reader takes every batch of the events' log as it comes, and writes nothing:
 disk with the writer, which is another question. Rounds with and without it alternate, each on a new journal; the journal's file is held against the commands in it.
 """
 
+import os
 import statistics
 import subprocess
 import sys
@@ -42,6 +43,8 @@ class Written(NamedTuple):
 
     commits_per_second: float
     bytes_per_command: float
+    cpu_us_per_commit: float
+    """Processor time of the writer: what others do on the machine weighs less on it than on its rate."""
 
 
 def measure(scratch: Path, commands: int | None = None, *, quick: bool = False) -> dict[str, Any]:
@@ -51,14 +54,18 @@ def measure(scratch: Path, commands: int | None = None, *, quick: bool = False) 
     for number in range(2 if quick else ROUNDS):
         alone.append(_write(scratch / f"alone-{number}", flow, read=False))
         beside.append(_write(scratch / f"beside-{number}", flow, read=True))
+    kept = [b.commits_per_second / a.commits_per_second for a, b in zip(alone, beside, strict=True)]
     return {
         "build": build(),
         "commands": flow.commands,
         "batch": BATCH,
         "alone": _told(alone),
         "beside": _told(beside),
-        "rate_kept": statistics.median(
-            b.commits_per_second / a.commits_per_second for a, b in zip(alone, beside, strict=True)
+        "rate_kept": statistics.median(kept),
+        "rate_kept_by_round": kept,
+        "load": os.getloadavg()[0],
+        "cpu_kept": statistics.median(
+            a.cpu_us_per_commit / b.cpu_us_per_commit for a, b in zip(alone, beside, strict=True)
         ),
         "file_growth": statistics.median(
             b.bytes_per_command / a.bytes_per_command for a, b in zip(alone, beside, strict=True)
@@ -76,11 +83,12 @@ def _write(path: Path, flow: Flow, *, read: bool) -> Written:
     try:
         sequencer.submit(flow.venue, 1)
         with _reading(path) if read else _nothing():
-            before, started = _size(path), time.perf_counter()
+            before, started, cpu = _size(path), time.perf_counter(), time.process_time()
             for at in range(0, len(flow.rows), BATCH * ROW_SIZE):
                 sequencer.submit(flow.rows[at : at + BATCH * ROW_SIZE], 1)
-            seconds = time.perf_counter() - started
-        return Written(flow.commands / BATCH / seconds, (_size(path) - before) / flow.commands)
+            seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+        commits = flow.commands / BATCH
+        return Written(commits / seconds, (_size(path) - before) / flow.commands, cpu / commits * 1e6)
     finally:
         if sequencer.events is not None:
             sequencer.events.close()
@@ -118,10 +126,15 @@ def show(figures: dict[str, Any]) -> None:
         f"[bold]Lockstep bench --beside[/bold]: {figures['build']} build; {figures['commands']:,} commands, {figures['batch']} a batch, synced"
     )
     table = Table(box=None, pad_edge=False, caption="medians of alternating rounds; the reader follows every batch")
-    for heading in ("writer", "commits/s", "bytes of journal for each command"):
+    for heading in ("writer", "commits/s", "bytes of journal for each command", "µs of processor a commit"):
         table.add_column(heading, justify="right" if heading != "writer" else "left")
     for name in ("alone", "beside"):
         told = figures[name]
-        table.add_row(name, f"{told['commits_per_second']:,.0f}", f"{told['bytes_per_command']:,.1f}")
+        values = told["commits_per_second"], told["bytes_per_command"], told["cpu_us_per_commit"]
+        table.add_row(name, f"{values[0]:,.0f}", f"{values[1]:,.1f}", f"{values[2]:,.0f}")
     console.print(table)
-    console.print(f"rate kept: {figures['rate_kept']:.3f}; growth of the file: {figures['file_growth']:.3f}")
+    kept = figures["rate_kept_by_round"]
+    console.print(
+        f"rate kept: {figures['rate_kept']:.3f}, by round {min(kept):.3f} to {max(kept):.3f}; "
+        f"by processor time {figures['cpu_kept']:.3f}; growth of the file: {figures['file_growth']:.3f}; load of the machine: {figures['load']:.1f}, {os.cpu_count()} cores"
+    )

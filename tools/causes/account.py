@@ -7,13 +7,13 @@ from typing import Final, NamedTuple
 from core.book import Order
 from core.engine import Engine
 from core.instrument import Instrument
-from core.kinds import SIDE_MASK, EventKind, Side
+from core.kinds import SIDE_MASK, EventKind, OrderType, Side
 from core.machine import Machine
 from core.matching import buy_cover
 from core.rows import unpack_halves
 from journal.directory import JournalDirectory
 from tools.causes.find import by_command, watched
-from tools.causes.names import Names, kind_text, known_text, symbol_text
+from tools.causes.names import Names, kind_text, known_text, pays_as_it_goes, symbol_text, type_of_flags
 from tools.event_rows import CommandRow, EventRow
 from tools.failures import Failure, Misuse
 from tools.moments import clock_text
@@ -50,18 +50,26 @@ class _Live:
     """What the reservation of a live order depends on."""
 
     instrument: Instrument
-    is_sell: bool
+    flags: int
     price: int
     leaves: int
     maker_rate: int
     taker_rate: int
     reserved: int = 0
 
+    @property
+    def is_sell(self) -> bool:
+        """Whether it reserves the base currency."""
+        return self.flags & SIDE_MASK == Side.SELL
+
     def needed(self) -> int:
-        """Units that cover what is open; a market buy reserves nothing."""
+        """Units that cover what is open; a buy that pays as it goes reserves nothing."""
         if self.is_sell:
             return self.leaves * self.instrument.lot_units
-        return buy_cover(self.instrument, self.price, self.leaves, self.maker_rate, self.taker_rate)
+        if type_of_flags(self.flags) == OrderType.SPEND_AT_MOST:
+            return self.leaves
+        price = 0 if pays_as_it_goes(self.flags) else self.price
+        return buy_cover(self.instrument, price, self.leaves, self.maker_rate, self.taker_rate)
 
 
 class Ledger:
@@ -129,7 +137,7 @@ class Ledger:
         return entry
 
     def _reserved(self, command: CommandRow, event: EventRow) -> Iterator[Entry]:
-        order = self._order(event)
+        order = self._order(command, event)
         if event.kind in _ENDS:
             del self._orders[event.order_number]
         held = self._adjust(order, event.leaves)
@@ -138,16 +146,17 @@ class Ledger:
             number = event.order_number
             yield self._book(command, event.account, cause, _hold(order), 0, held, order_number=number)
 
-    def _order(self, event: EventRow) -> _Live:
+    def _order(self, command: CommandRow, event: EventRow) -> _Live:
         """The order of an event with the terms that it has now."""
         number = event.order_number
+        # What a pegged order follows is not what it may cost: that is its limit, which the command names.
+        price = command.price if type_of_flags(event.flags) == OrderType.PEGGED else event.price
         if event.kind == EventKind.ACCEPTED:
             one = self._engine.instrument(event.instrument)
             assert one is not None
-            is_sell = event.flags & SIDE_MASK == Side.SELL
-            self._orders[number] = _Live(one, is_sell, event.price, event.leaves, *self._rates[event.instrument])
+            self._orders[number] = _Live(one, event.flags, price, event.leaves, *self._rates[event.instrument])
         elif event.kind == EventKind.REPLACED:
-            self._orders[number].price = event.price
+            self._orders[number].price = price
         return self._orders[number]
 
     def _adjust(self, order: _Live, leaves: int) -> int:
@@ -189,8 +198,9 @@ class Ledger:
 
 
 def _live(order: Order) -> _Live:
-    is_sell = order.side == Side.SELL
-    live = _Live(order.instrument, is_sell, order.price, order.leaves, order.maker_rate, order.taker_rate)
+    is_pegged = type_of_flags(order.flags) == OrderType.PEGGED and order.terms is not None
+    price = order.terms.limit if is_pegged and order.terms is not None else order.price
+    live = _Live(order.instrument, order.flags, price, order.leaves, order.maker_rate, order.taker_rate)
     live.reserved = live.needed()
     return live
 

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from core.book import Ladder, Order
+from core.counting import closing
 from core.engine import Engine
 from core.instrument import Instrument
-from core.kinds import REENTER, ROW_SIZE, SIDE_MASK, CommandKind, Side
+from core.kinds import HIDDEN, REDUCE_ONLY, REENTER, ROW_SIZE, SIDE_MASK, CommandKind, OrderType, Side
 from core.ledger import Account
 from core.matching import buy_cover
 from core.messages import Row
 from core.rows import RowError, from_row
 from core.session import Session
-from tools.causes.names import Names, hold_currency
+from tools.causes.names import Names, hold_currency, pays_as_it_goes, type_of_flags
 from tools.event_rows import CommandRow, command_rows
 
 
@@ -77,16 +78,47 @@ class Case:
             return self.row.quantity - self.replaced().executed
         return self.row.quantity
 
-    def ladders(self) -> tuple[Ladder, Ladder]:
-        """The ladder of the order's own side, and the opposite one."""
-        bids, asks = self.instrument.bids, self.instrument.asks
-        return (bids, asks) if self.side() == Side.BUY else (asks, bids)
+    def allowed(self) -> int:
+        """What would be open, cut to what the position allows where the order is reduce-only."""
+        if not self.flags() & REDUCE_ONLY:
+            return self.leaves()
+        return min(self.leaves(), int(closing(self.account.exposure(self.row.instrument), self.side())))
+
+    def flags(self) -> int:
+        """The flags of the order to be entered or replaced."""
+        return self.replaced().flags if self.is_replace else self.row.flags
+
+    def own(self) -> tuple[Ladder, Ladder]:
+        """The ladders of the order's own side: the one that it would stand on, and the other one."""
+        one = self.instrument
+        shown, hidden = (one.bids, one.hidden_bids) if self.side() == Side.BUY else (one.asks, one.hidden_asks)
+        return (hidden, shown) if self.flags() & HIDDEN else (shown, hidden)
+
+    def opposite(self) -> tuple[Ladder, Ladder]:
+        """The ladders that the order would trade against, the shown one first."""
+        one = self.instrument
+        return (one.asks, one.hidden_asks) if self.side() == Side.BUY else (one.bids, one.hidden_bids)
+
+    def draft(self) -> Order:
+        """An order that nothing knows, with the flags, price and quantity of the command."""
+        account, one = self.account, self.instrument
+        hold = account.balance(one.quote if self.side() == Side.BUY else one.base)
+        order = Order(account, self.session, one, 0, hold)
+        order.flags, order.side = self.flags(), self.side()
+        order.price, order.leaves = self.row.price, self.leaves()
+        return order
+
+    def limit_price(self) -> int:
+        """The price that limits the order, if it arrived now: its own, or the one that protection gives it; 0 for none."""
+        order_type = type_of_flags(self.flags())
+        gets_one = order_type in {OrderType.MARKET, OrderType.MARKET_TO_LIMIT} and not self.is_replace
+        return self.row.price or (int(self.engine.limit_on_arrival(self.draft())) if gets_one else 0)
 
 
 def needed_for(case: Case) -> tuple[int, int, int]:
     """The currency that covers an order to be entered or replaced, the units needed, and those that the order holds yet.
 
-    A market buy needs none.
+    A buy that pays as it goes needs none.
     """
     row, one = case.row, case.instrument
     maker, taker = one.maker_rate, one.taker_rate
@@ -96,8 +128,11 @@ def needed_for(case: Case) -> tuple[int, int, int]:
         maker, taker, held = order.maker_rate, order.taker_rate, order.reserved
     currency = hold_currency(one, case.side())
     if case.side() == Side.SELL:
-        return currency, case.leaves() * one.lot_units, held
-    return currency, buy_cover(one, row.price, case.leaves(), maker, taker), held
+        return currency, case.allowed() * one.lot_units, held
+    if type_of_flags(case.flags()) == OrderType.SPEND_AT_MOST:
+        return currency, row.quantity, held
+    price = 0 if pays_as_it_goes(case.flags()) else case.limit_price()
+    return currency, buy_cover(one, price, case.allowed(), maker, taker), held
 
 
 def balance(case: Case, currency: int) -> dict[str, Any]:

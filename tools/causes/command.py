@@ -1,11 +1,11 @@
 """Why a command did what it did: what it asked, what it met, and what it caused, or why it was refused."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from core.book import Ladder
+from core.book import Ladder, Order
 from core.engine import Engine
-from core.kinds import REENTER, ROW_SIZE, CommandKind, EventKind
+from core.kinds import BASIS_POINTS, REENTER, ROW_SIZE, CommandKind, EventKind, OrderType
 from core.machine import Machine
 from core.reasons import CancelReason, RejectReason
 from core.rows import from_row
@@ -13,7 +13,7 @@ from journal.directory import JournalDirectory
 from replicas.replay import Applied
 from tools.causes.case import Case, balance, needed_for
 from tools.causes.facts import why
-from tools.causes.names import Names, count_text, hold_currency, is_market, kind_text, side_text, terms_text
+from tools.causes.names import Names, count_text, hold_currency, kind_text, side_text, terms_text, type_of_flags
 from tools.dump import readable, row_json, row_text
 from tools.event_rows import CommandRow, EventRow, event_rows
 from tools.moments import clock_text
@@ -96,12 +96,14 @@ def _terms(names: Names, row: CommandRow, data: bytes) -> str:
     at = names.at(row.instrument, row.quantity, row.price)
     match row.kind:
         case CommandKind.ENTER_ORDER:
-            at_any = is_market(row.flags) and row.price == 0
-            terms = f"{names.lots(row.instrument, row.quantity)} at any price" if at_any else at
-            return f"{side_text(row.flags)} {terms}, {terms_text(row.flags)}, {one}"
+            return (
+                f"{side_text(row.flags)} {_wanted(names, row, at)}, {terms_text(row.flags)}{_beyond(names, row)}, {one}"
+            )
         case CommandKind.REPLACE_ORDER:
             again = "enter again with" if row.flags & REENTER else "total"
-            return f"{again} {at}, {one}, until now {row.original_client_order_id}"
+            display = f", show {names.lots(row.instrument, row.column_12)}" if row.column_12 else ""
+            trigger = f", trigger price {names.price(row.instrument, row.column_14)}" if row.column_14 else ""
+            return f"{again} {at}{display}{trigger}, {one}, until now {row.original_client_order_id}"
         case CommandKind.REDUCE_ORDER:
             return f"{names.lots(row.instrument, row.quantity)} less, {one}"
         case CommandKind.CANCEL_ORDER:
@@ -110,6 +112,25 @@ def _terms(names: Names, row: CommandRow, data: bytes) -> str:
     columns = row_json(shown).items()
     common = {"kind", "sequence", "time", "session", "inbound"}
     return ", ".join(f"{name} {value}" for name, value in columns if name not in common and value) or "no columns"
+
+
+def _wanted(names: Names, row: CommandRow, at: str) -> str:
+    """Quantity and price of an order that is asked for; of SPEND_AT_MOST what it may cost."""
+    if type_of_flags(row.flags) == OrderType.SPEND_AT_MOST:
+        return f"for {names.quote_amount(row.instrument, row.quantity)} at most"
+    return at if row.price else f"{names.lots(row.instrument, row.quantity)} at any price"
+
+
+def _beyond(names: Names, row: CommandRow) -> str:
+    """What columns 12 to 15 of an EnterOrder ask for."""
+    number, offset = row.instrument, row.original_client_order_id
+    parts = (
+        (row.column_12, f"show {names.lots(number, row.column_12)}"),
+        (row.column_13, f"at least {names.lots(number, row.column_13)}"),
+        (row.column_14, f"trigger price {names.price(number, row.column_14)}"),
+        (offset, f"offset {offset if row.flags & BASIS_POINTS else names.price(number, offset)}"),
+    )
+    return "".join(f", {text}" for value, text in parts if value)
 
 
 def _refused(case: Case, event: EventRow) -> dict[str, Any]:
@@ -131,7 +152,7 @@ def _met(case: Case) -> dict[str, Any] | None:
         return None
     if case.is_replace and case.replaced().instrument is not case.instrument:
         return None
-    other = _other_side(engine, case.ladders()[1], row)
+    other = _other_side(engine, case.opposite(), row)
     facts = {"side": case.side(), "instrument": row.instrument, "price": row.price} | other
     return _funds(case, facts)
 
@@ -154,25 +175,34 @@ def _within(case: Case) -> bool:
     return row.price == 0 or (row.price > 0 and case.leaves() <= case.instrument.notional_max // row.price)
 
 
-def _other_side(engine: Engine, ladder: Ladder, row: CommandRow) -> dict[str, Any]:
-    """The best opposite price, and what stands in reach of the command's price; price 0 reaches all."""
-    best, price = ladder.best, row.price
+def _other_side(engine: Engine, ladders: tuple[Ladder, Ladder], row: CommandRow) -> dict[str, Any]:
+    """The best opposite price, and what stands in reach of the command's price, hidden orders too; price 0 reaches all."""
     quantity = orders = 0
+    for ladder in ladders:
+        for order in _in_reach(ladder, row.price):
+            # The engine's clock still stands at the row before.
+            if not engine.is_over(order) and order.expires > row.time:
+                quantity, orders = quantity + order.leaves, orders + 1
+    bests = [ladder.best for ladder in ladders if ladder.best is not None]
+    sign = ladders[0].sign
+    price = min((level.price * sign for level in bests), default=None)
+    at_best = [level for level in bests if level.price * sign == price]
+    return {
+        "opposite_price": at_best[0].price if at_best else None,
+        "opposite_quantity": sum(level.total for level in at_best),
+        "reach_quantity": quantity,
+        "reach_orders": orders,
+    }
+
+
+def _in_reach(ladder: Ladder, price: int) -> Iterator[Order]:
     for level in reversed(ladder.levels):
         if price and level.price * ladder.sign > price * ladder.sign:
             break
         order = level.first
         while order is not None:
-            # The engine's clock still stands at the row before.
-            if not engine.is_over(order) and order.expires > row.time:
-                quantity, orders = quantity + order.leaves, orders + 1
+            yield order
             order = order.behind
-    return {
-        "opposite_price": best.price if best is not None else None,
-        "opposite_quantity": best.total if best is not None else 0,
-        "reach_quantity": quantity,
-        "reach_orders": orders,
-    }
 
 
 def _other_text(names: Names, facts: Mapping[str, Any]) -> str:

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from core.engine import Engine
-from core.kinds import Role
+from core.kinds import AccountStanding, KillAct, Limit, Prevention, Role
 from core.limits import (
     ACCOUNT_NUMBER_MAX,
     COST_MAX,
     COST_MIN,
     CURRENCY_NUMBER_MAX,
+    FEE_SCALE,
     FIRM_NUMBER_MAX,
+    GROUP_MAX,
     INSTRUMENT_NUMBER_MAX,
     PRICE_MAX,
     QUANTITY_MAX,
@@ -22,9 +24,13 @@ from core.messages import (
     DefineCurrency,
     DefineInstrument,
     GrantSession,
+    Kill,
     OpenAccount,
     Row,
+    SetAccount,
     SetCredential,
+    SetLimit,
+    SetRules,
     SetTradingState,
 )
 from tools.causes.names import symbol_text
@@ -44,6 +50,20 @@ _BOUNDS: Final[dict[type[Row], dict[str, tuple[int, int]]]] = {
     GrantSession: {"grantee": (1, SESSION_NUMBER_MAX), "role": (min(Role), max(Role))},
     SetTradingState: {"state": (1, 3)},
     SetCredential: {"cost": (COST_MIN, COST_MAX)},
+    SetAccount: {
+        "state": (min(AccountStanding), max(AccountStanding)),
+        "group": (0, GROUP_MAX),
+        "prevention": (min(Prevention), max(Prevention)),
+    },
+    SetRules: {
+        "protection": (0, PRICE_MAX),
+        "collar": (0, FEE_SCALE),
+        "quantity_min": (0, QUANTITY_MAX),
+        "notional_min": (0, SUM_MAX),
+        "notional_max": (0, SUM_MAX),
+    },
+    SetLimit: {"limit": (min(Limit), max(Limit)), "value": (1, SUM_MAX), "second": (0, SUM_MAX)},
+    Kill: {"act": (min(KillAct), max(KillAct))},
 }
 """The plain ranges; docs/commands.md has the rules between columns."""
 

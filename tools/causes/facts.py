@@ -8,14 +8,15 @@ from collections.abc import Callable
 from typing import Final
 
 from core.engine import names_account, names_instrument, names_order
-from core.kinds import CommandKind, Role
+from core.kinds import CommandKind, Limit, OrderType, Role, Side
 from core.kinds import TradingState as Trading
 from core.limits import LEVELS_MAX, QUANTITY_MAX, RING_SIZE, SUM_MAX, TODOS_MAX
 from core.reasons import RejectReason as R
 from core.rows import unpack_halves
+from tools.causes import rule_facts
 from tools.causes.case import Case, Why, balance, needed_for
 from tools.causes.definitions import conflict, definition
-from tools.causes.names import is_market, kind_text, known_text, side_text, terms_text
+from tools.causes.names import kind_text, known_text, side_text, terms_text, type_of_flags
 
 
 def why(case: Case, reason: int) -> Why:
@@ -125,24 +126,60 @@ def _duplicate(case: Case) -> Why:
 
 
 def _terms(case: Case) -> Why:
-    return Why(terms_text(case.row.flags), {"flags": case.row.flags})
+    row = case.row
+    if case.is_replace:
+        text = f"shown {row.column_12}, trigger price {row.column_14} for {terms_text(case.flags())}"
+        return Why(text, {"flags": int(case.flags())})
+    names = ("display_quantity", "minimum_quantity", "trigger_price", "offset")
+    columns = dict(zip(names, (*row[12:15], row.original_client_order_id), strict=True))
+    said = [f"{name} {value}" for name, value in columns.items() if value]
+    return Why(", ".join([terms_text(row.flags), *said]), {"flags": row.flags})
 
 
 def _price(case: Case) -> Why:
     row, names = case.row, case.names
-    has_none = not case.is_replace and is_market(row.flags)
+    order_type = type_of_flags(case.flags())
+    has_none = not case.is_replace and order_type in _PRICELESS
     low, high = (0, 0) if has_none else (1, case.instrument.price_max)
+    low = 0 if order_type == OrderType.PEGGED and case.side() == Side.SELL else low
     bounds = f"{names.price(row.instrument, low)} to {names.price(row.instrument, high)}"
-    text = f"price {names.price(row.instrument, row.price)}; " + ("a market order has none" if has_none else bounds)
-    return Why(text, {"price": row.price, "price_min": low, "price_max": high})
+    none = "a market order has none" if order_type == OrderType.MARKET else f"{OrderType(order_type).name} has none"
+    text = f"price {names.price(row.instrument, row.price)}; {none if has_none else bounds}"
+    facts = {"price": row.price, "price_min": low, "price_max": high}
+    if low <= row.price <= high:
+        # Then it is one of the other prices.
+        offset = 0 if case.is_replace else row.original_client_order_id
+        text = f"trigger price {names.price(row.instrument, row.column_14)}, offset {offset}; {bounds}"
+        facts |= {"trigger_price": row.column_14, "offset": offset}
+    return Why(text, facts)
+
+
+_PRICELESS: Final = frozenset(OrderType) - {
+    OrderType.LIMIT,
+    OrderType.STOP_LIMIT,
+    OrderType.LIMIT_IF_TOUCHED,
+    OrderType.PEGGED,
+}
 
 
 def _quantity(case: Case) -> Why:
     row, names = case.row, case.names
-    most = QUANTITY_MAX if row.kind == CommandKind.REDUCE_ORDER else case.instrument.quantity_max
+    least, most = 1, QUANTITY_MAX
+    if row.kind != CommandKind.REDUCE_ORDER:
+        rules, most = case.instrument.rules, case.instrument.quantity_max
+        least = max(1, int(rules.quantity_min)) if rules is not None else 1
+        if type_of_flags(case.flags()) == OrderType.SPEND_AT_MOST:
+            return Why(
+                f"budget {row.quantity} units; 1 to {SUM_MAX}", {"quantity": row.quantity, "quantity_max": SUM_MAX}
+            )
     asked = names.lots(row.instrument, row.quantity)
-    text = f"quantity {asked}; {names.lots(row.instrument, 1)} to {names.lots(row.instrument, most)}"
-    return Why(text, {"quantity": row.quantity, "quantity_min": 1, "quantity_max": most})
+    text = f"quantity {asked}; {names.lots(row.instrument, least)} to {names.lots(row.instrument, most)}"
+    facts = {"quantity": row.quantity, "quantity_min": least, "quantity_max": most}
+    if least <= row.quantity <= most:
+        # Then it is one of its parts.
+        text = f"{text}; shown {row.column_12}, at least {row.column_13}: each up to the quantity"
+        facts |= {"display_quantity": row.column_12, "minimum_quantity": row.column_13}
+    return Why(text, facts)
 
 
 def _notional(case: Case) -> Why:
@@ -192,11 +229,16 @@ def _quarantine(case: Case) -> Why:
 
 
 def _pending(case: Case) -> Why:
+    if case.row.kind in {CommandKind.ENTER_ORDER, CommandKind.REPLACE_ORDER}:
+        low, high = int(case.instrument.low), int(case.instrument.high)
+        prices = f"{case.names.price(case.row.instrument, low)} to {case.names.price(case.row.instrument, high)}"
+        text = f"orders that wait for a price from {prices} have their turn first"
+        return Why(text, {"price_low": low, "price_high": high})
     return Why(f"{len(case.engine.todos):,} of {TODOS_MAX:,}", {"pending": len(case.engine.todos)})
 
 
 def _levels(case: Case) -> Why:
-    levels = len(case.ladders()[0].levels)
+    levels = len(case.own()[0].levels)
     return Why(f"{levels:,} of {LEVELS_MAX:,} levels", {"levels": levels, "levels_max": LEVELS_MAX})
 
 
@@ -208,7 +250,7 @@ def _bound(case: Case) -> Why:
         total = currency.deposited if row.kind == CommandKind.DEPOSIT else currency.withdrawn
         added = row.price
     else:
-        own = case.ladders()[0].total
+        own = sum(ladder.total for ladder in case.own())
         total, added = (own - case.replaced().leaves if case.is_replace else own), case.leaves()
         if case.is_replace and total + added <= SUM_MAX:
             # Then what was executed and what would be open pass the bound together.
@@ -217,8 +259,10 @@ def _bound(case: Case) -> Why:
 
 
 def _would_trade(case: Case) -> Why:
-    best, names, number = case.ladders()[1].best, case.names, case.row.instrument
-    assert best is not None
+    names, number = case.names, case.row.instrument
+    shown, hidden = case.opposite()
+    bests = [ladder.best for ladder in (shown, hidden) if ladder.best is not None]
+    best = min(bests, key=lambda level: level.price * shown.sign)
     side = side_text(case.side())
     text = f"{side} at {names.price(number, case.row.price)}; best opposite price {names.price(number, best.price)}"
     return Why(text, {"price": case.row.price, "opposite_price": best.price, "opposite_quantity": best.total})
@@ -251,6 +295,11 @@ _FACTS: Final[dict[R, Callable[[Case], Why]]] = {
     R.HALTED: _states,
     R.CANCEL_ONLY: _states,
     R.ACCOUNT_HALTED: _states,
+    R.KILLED: rule_facts.killed,
+    R.ACCOUNT_SUSPENDED: rule_facts.standing,
+    R.ACCOUNT_REDUCE_ONLY: rule_facts.standing,
+    R.MESSAGE_RATE_LIMIT: rule_facts.limit(Limit.MESSAGE_RATE),
+    R.CANCEL_RATE_LIMIT: rule_facts.limit(Limit.CANCEL_RATE),
     R.UNKNOWN_ORDER: _unknown_order,
     R.DUPLICATE_CLIENT_ORDER_ID: _duplicate,
     R.INVALID_TIME_IN_FORCE: _terms,
@@ -267,7 +316,18 @@ _FACTS: Final[dict[R, Callable[[Case], Why]]] = {
     R.INVALID_EPOCH: _last("epoch", "epoch"),
     R.INVALID_CLOCK: _clock,
     R.INVALID_QUARANTINE: _quarantine,
+    R.WOULD_INCREASE: rule_facts.position,
+    R.FOLLOWERS_FULL: rule_facts.followers,
     R.TOO_MANY_PENDING: _pending,
+    R.OUTSIDE_COLLAR: rule_facts.collar,
+    R.NOTIONAL_BELOW_MINIMUM: rule_facts.notional,
+    R.NOTIONAL_ABOVE_MAXIMUM: rule_facts.notional,
+    R.QUANTITY_LIMIT: rule_facts.limit(Limit.ORDER_QUANTITY),
+    R.NOTIONAL_LIMIT: rule_facts.limit(Limit.ORDER_NOTIONAL),
+    R.OPEN_ORDERS_LIMIT: rule_facts.limit(Limit.OPEN_ORDERS),
+    R.OPEN_NOTIONAL_LIMIT: rule_facts.limit(Limit.OPEN_NOTIONAL),
+    R.POSITION_LIMIT: rule_facts.limit(Limit.POSITION),
+    R.ORDER_TO_TRADE_LIMIT: rule_facts.limit(Limit.ORDER_TO_TRADE),
     R.LEVELS_FULL: _levels,
     R.SUM_AT_BOUND: _bound,
     R.WOULD_TRADE: _would_trade,

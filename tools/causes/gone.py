@@ -6,6 +6,7 @@ from core.kinds import EventKind
 from journal.directory import JournalDirectory
 from tools.causes.find import watched
 from tools.event_rows import EventRow, event_rows
+from tools.past.places import Places
 from tools.reading import begin
 
 _ENDS: Final = {
@@ -19,17 +20,23 @@ _ENDS: Final = {
 def gone(journal: JournalDirectory, account: int, client_order_id: int, upto: int) -> dict[str, Any] | None:
     """The last order of the account that had this client order id up to a row, and how it lost it; None if there was none.
 
-    Replays from the first row that this release can apply. JournalError.
+    Goes back from one state at hand (a snapshot, a segment) to the one before, as most orders ended not long ago; to the
+    first row that this release can apply where there was none. JournalError.
     """
-    machine = begin(journal, upto, from_zero=True).machine
-    last = None
-    for batch in watched(journal, machine, upto):
-        for event in event_rows(batch.events):
-            if event.account == account and event.kind in _ENDS and _lost(event) == client_order_id:
-                last = event
-    if last is None:
-        return None
-    return {"order_number": last.order_number, "sequence": last.sequence, "how": _ENDS[EventKind(last.kind)]}
+    oldest, end = Places(journal).first_replayable(upto), upto
+    while True:
+        machine = begin(journal, upto).machine
+        begun = int(machine.engine.sequence)
+        last = None
+        for batch in watched(journal, machine, end):
+            for event in event_rows(batch.events):
+                if event.account == account and event.kind in _ENDS and _lost(event) == client_order_id:
+                    last = event
+        if last is not None:
+            return {"order_number": last.order_number, "sequence": last.sequence, "how": _ENDS[EventKind(last.kind)]}
+        if begun <= oldest:
+            return None
+        upto, end = begun - 1, begun
 
 
 def _lost(event: EventRow) -> int | None:

@@ -2,9 +2,10 @@
 
 from typing import Any, Final, NamedTuple
 
+from core.book import Order
 from core.engine import Engine
 from core.instrument import Instrument, charge
-from core.kinds import REMOVED, SIDE_MASK, CommandKind, EventKind, Side
+from core.kinds import REMOVED, SIDE_MASK, EventKind, Side
 from core.limits import FEE_SCALE
 from journal.directory import JournalDirectory
 from tools.books import BookOrder
@@ -13,7 +14,7 @@ from tools.causes.command import asked_text
 from tools.causes.find import MATCHES, Made, made, row_bytes
 from tools.causes.names import Names, count_text, side_text, terms_text
 from tools.causes.rest import SidedBook
-from tools.event_rows import EventRow
+from tools.event_rows import EventRow, other_side
 from tools.moments import clock_text
 from tools.output import decimal_text
 from tools.reading import machine_at
@@ -96,12 +97,25 @@ def explain_match(journal: JournalDirectory, number: int, upto: int) -> tuple[Ma
         book.apply(event)
     names = Names(machine.engine)
     asked = asked_text(names, found.command, row_bytes(journal, found.command.sequence))
+    asked += _triggered(names, found, at)
     match = _match(machine.engine, found, at, book, asked)
     return match, list(_lines(match, names, found.command.instrument))
 
 
+def _triggered(names: Names, found: Made, at: int) -> str:
+    """Where the command let another order arrive that had waited for a price, that it did."""
+    other = other_side(found.events, at)
+    number = found.events[other].order_number if other is not None else 0
+    for event in found.events[:at]:
+        if event.kind == EventKind.TRIGGERED and event.order_number == number:
+            return f"; it triggered order {number}, which waited for {names.price(event.instrument, event.detail)}"
+    return ""
+
+
 def _match(engine: Engine, found: Made, at: int, book: SidedBook, asked: str) -> Match:
-    resting, incoming, settled = found.events[at : at + 3]
+    other = other_side(found.events, at)
+    assert other is not None, "a match of one side"
+    resting, incoming, settled = found.events[at], found.events[other], found.events[other + 1]
     one = engine.instrument(resting.instrument)
     assert one is not None
     amount = _amount(one, resting.price, resting.quantity)
@@ -143,7 +157,7 @@ def _amount(one: Instrument, price: int, quantity: int) -> dict[str, Any]:
 def _party(engine: Engine, found: Made, event: EventRow, settled: EventRow, amount: int) -> Party:
     incoming = bool(event.flags & REMOVED)
     side = event.flags & SIDE_MASK
-    rate = _rate(engine, found, event, incoming=incoming)
+    rate, limit = _rate_and_limit(engine, found, event)
     return Party(
         "incoming" if incoming else "resting",
         event.order_number,
@@ -152,7 +166,7 @@ def _party(engine: Engine, found: Made, event: EventRow, settled: EventRow, amou
         event.client_order_id,
         side,
         terms_text(event.flags),
-        found.command.price if incoming else event.price,
+        limit if incoming else event.price,
         event.leaves,
         rate,
         int(charge(amount, rate)),
@@ -161,23 +175,26 @@ def _party(engine: Engine, found: Made, event: EventRow, settled: EventRow, amou
     )
 
 
-def _rate(engine: Engine, found: Made, event: EventRow, *, incoming: bool) -> int:
-    """The fee rate that the order carries: that of its instrument when it entered."""
-    if incoming and found.command.kind == CommandKind.ENTER_ORDER:
-        one = engine.instrument(event.instrument)
-        assert one is not None
-        return int(one.taker_rate)
-    account = engine.account(event.account)
-    assert account is not None
-    client = found.command.original_client_order_id if incoming else event.client_order_id
-    order = account.orders[client]
-    return int(order.taker_rate if incoming else order.maker_rate)
+def _rate_and_limit(engine: Engine, found: Made, event: EventRow) -> tuple[int, int]:
+    """The fee rate that the order carries, that of its instrument when it entered; and the limit with which it trades."""
+    incoming = bool(event.flags & REMOVED)
+    told = [one for one in found.events if one.order_number == event.order_number and one.sequence == event.sequence]
+    terms = [one for one in told if one.kind in {EventKind.ACCEPTED, EventKind.REPLACED, EventKind.TRIGGERED}]
+    if terms and terms[0].kind == EventKind.ACCEPTED:
+        holder: Instrument | Order | None = engine.instrument(event.instrument)
+    else:
+        account = engine.account(event.account)
+        assert account is not None
+        holder = next(order for order in account.orders.values() if order.number == event.order_number)
+    assert holder is not None
+    limit = terms[-1].price if terms else event.price
+    return int(holder.taker_rate if incoming else holder.maker_rate), limit
 
 
 def _entries(engine: Engine, found: Made, at: int, accounts: set[int]) -> list[Entry]:
     """The entries of the match in the books of both accounts, with what stood there after each."""
     ledger = Ledger(engine, accounts)
-    booked = (entry for event in found.events[: at + 3] for entry in ledger.entries(found.command, event))
+    booked = (entry for event in found.events[: at + 4] for entry in ledger.entries(found.command, event))
     return [entry for entry in booked if entry.match_number == found.events[at].detail]
 
 
@@ -197,6 +214,7 @@ def _lines(match: Match, names: Names, number: int) -> list[str]:
     ]
     found += [
         f"      order {order.order_number} of account {order.account}, {names.lots(number, order.leaves)}"
+        f"{_undisclosed(order, names, number)}"
         for order in queue[:_SHOWN]
     ]
     if len(queue) > _SHOWN:
@@ -204,6 +222,16 @@ def _lines(match: Match, names: Names, number: int) -> list[str]:
     found += [_amount_text(match, names)]
     found += [_fee_text(party, match, names) for party in (match.resting, match.incoming)]
     return found + [f"  account {entry.account}: {entry_text(entry, names)}" for entry in match.entries]
+
+
+def _undisclosed(order: BookOrder, names: Names, number: int) -> str:
+    if order.hidden:
+        return ", hidden: behind all that are shown"
+    return (
+        f", of which {names.lots(number, order.shown)} trade before its next display"
+        if order.shown < order.leaves
+        else ""
+    )
 
 
 def _reach(match: Match, names: Names, number: int) -> str:

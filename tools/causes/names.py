@@ -8,7 +8,6 @@ from core.engine import Engine
 from core.instrument import Instrument
 from core.kinds import (
     DECIMALS_MASK,
-    POST_ONLY,
     QUANTITY_DECIMALS_SHIFT,
     SIDE_MASK,
     TIME_IN_FORCE_MASK,
@@ -21,6 +20,7 @@ from core.kinds import (
     TimeInForce,
 )
 from tools.output import decimal_text
+from tools.words import instructions
 
 _SYMBOL = struct.Struct("<2q")
 _MANY: Final = 10
@@ -47,6 +47,11 @@ class Names:
         known = self._engine.currency(currency)
         decimals = known.decimals if known is not None else 0
         return f"{decimal_text(units, decimals)} {self.currency(currency)}"
+
+    def quote_amount(self, instrument: int, units: int) -> str:
+        """Units of the quote currency of an instrument."""
+        known = self._engine.instrument(instrument)
+        return self.amount(known.quote.number, units) if known is not None else str(units)
 
     def price(self, instrument: int, ticks: int) -> str:
         """A price or a distance of prices in ticks."""
@@ -75,9 +80,16 @@ def hold_currency(instrument: Instrument, side: int) -> int:
     return instrument.quote.number if side == Side.BUY else instrument.base.number
 
 
-def is_market(flags: int) -> bool:
-    """Whether these are the flags of a market order."""
-    return flags >> TYPE_SHIFT & TYPE_MASK == OrderType.MARKET
+def type_of_flags(flags: int) -> int:
+    """The number of the order type in the flags of an order."""
+    return flags >> TYPE_SHIFT & TYPE_MASK
+
+
+def pays_as_it_goes(flags: int) -> bool:
+    """Whether a buy with these flags reserves nothing, and pays what it trades."""
+    if type_of_flags(flags) == OrderType.MARKET:
+        return flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK in {TimeInForce.IOC, TimeInForce.FOK}
+    return type_of_flags(flags) in {OrderType.STOP, OrderType.MARKET_IF_TOUCHED, OrderType.TRAILING_STOP}
 
 
 def terms_text(flags: int) -> str:
@@ -85,8 +97,7 @@ def terms_text(flags: int) -> str:
     kind, force = flags >> TYPE_SHIFT & TYPE_MASK, flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK
     if kind not in set(OrderType) or force not in set(TimeInForce):
         return f"flags {flags}"
-    instruction = " post-only" if flags & POST_ONLY else ""
-    return f"{OrderType(kind).name} {TimeInForce(force).name}{instruction}"
+    return " ".join([OrderType(kind).name, TimeInForce(force).name, *instructions(flags)])
 
 
 def side_text(flags: int) -> str:

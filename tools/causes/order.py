@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from core.kinds import (
+    HIDDEN,
     KEPT_PLACE,
     REMOVED,
     RESTING,
@@ -24,8 +25,9 @@ from replicas.replay import Applied
 from tools.causes.command import Told, asked_text, because, tell
 from tools.causes.find import ORDERS, by_command, made, row_bytes, watched
 from tools.causes.names import Names, count_text
+from tools.causes.own import Item, Own
 from tools.causes.rest import Moved, SidedBook, Standing
-from tools.event_rows import ORDER_EVENTS, CommandRow, EventRow
+from tools.event_rows import ORDER_EVENTS, CommandRow, EventRow, other_side
 from tools.moments import clock_text
 from tools.reading import machine_at
 from tools.sentences import REJECTED
@@ -36,12 +38,12 @@ _LEFT: Final = {
     EventKind.CANCELED: "canceled",
     EventKind.EXPIRED: "expired",
     EventKind.REPLACED: "replaced",
+    EventKind.RESTED: "shows its next display behind",
+    EventKind.RESTATED: "followed its price away",
 }
 """How an order ahead leaves, or becomes smaller."""
 
 _NAMING: Final = frozenset({CommandKind.REPLACE_ORDER, CommandKind.REDUCE_ORDER, CommandKind.CANCEL_ORDER})
-
-Item = dict[str, Any]
 
 
 class Stay:
@@ -68,25 +70,23 @@ class Stay:
         }
 
 
-class OrderLife:
+class OrderLife(Own):
     """Follows one order from its entry on; the numbers are those of rows."""
 
     def __init__(self, machine: Machine, number: int, instrument: int, *, full: bool) -> None:
         """`machine` stands right before the entry; `full` keeps every step of a stay in the book."""
-        self.names = Names(machine.engine)
-        self.number = number
-        self.instrument = instrument
+        super().__init__(Names(machine.engine), number, instrument)
         self.life: list[Item] = []
         self.stays: list[Stay] = []
         self.executed = self.leaves = 0
         self.end: Item | None = None
-        self._limit = self._client = 0
+        self._limit = 0
+        self._fresh = False
         self._time_in_force: int | None = None
         self._expires = 0
         self._over = False
         self._full = full
         self._met: Mapping[str, Any] | None = None
-        self.account = 0
         self._book = SidedBook(instrument)
         self._book.fill(machine.rows())
         self._standing: Standing | None = None
@@ -102,7 +102,9 @@ class OrderLife:
 
     def _command(self, command: CommandRow, events: list[EventRow], batch: Applied) -> None:
         ended = any(event.kind == EventKind.DAY_ENDED for event in events)
+        self._asking = command
         what = [item for at in range(len(events)) for item in self._told(events, at)]
+        what += self._stands_unseen(command)
         if command.kind == CommandKind.REPLACE_ORDER and command.expires and any(i["kind"] == "replaced" for i in what):
             self._expires = command.expires
         if self.end is None and not self._over and self._time_is_over(command.time, day_ended=ended):
@@ -127,9 +129,9 @@ class OrderLife:
         event = events[at]
         if event.kind == EventKind.TRADING_STATE_CHANGED and self._concerns(event):
             yield self._state(event)
+        self._book.apply(event)
         if event.instrument != self.instrument or event.kind not in ORDER_EVENTS:
             return
-        self._book.apply(event)
         if event.order_number == self.number:
             yield from self._own(events, at)
         elif self._standing is not None:
@@ -169,35 +171,60 @@ class OrderLife:
 
     def _own(self, events: list[EventRow], at: int) -> Iterator[Item]:
         event = events[at]
-        self.leaves, self._client = event.leaves, event.client_order_id
+        if event.kind != EventKind.RESTED:
+            # Of an iceberg that tells what it shows.
+            self.leaves, self._client = event.leaves, event.client_order_id
         match event.kind:
             case EventKind.ACCEPTED:
                 self._limit, self.account, self._expires = event.price, event.account, event.detail
+                self._flags = event.flags
                 self._time_in_force = event.flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK
-                lots = self._lots(event.quantity)
-                yield {
-                    "kind": "accepted",
-                    "quantity": event.quantity,
-                    "text": f"accepted as order {self.number}, {lots}",
-                }
+                yield self.accepted(event)
             case EventKind.EXECUTED:
                 yield self._executed(events, at)
             case EventKind.REDUCED:
-                text = f"reduced by {self._lots(event.quantity)}, {self._lots(event.leaves)} open; it keeps its place"
-                yield {"kind": "reduced", "quantity": event.quantity, "leaves": event.leaves, "text": text}
+                yield self.reduced(events, at, stands=self._standing is not None)
             case EventKind.REPLACED:
                 yield self._replaced(event)
+            case EventKind.TRIGGERED:
+                self._limit = event.price
+                yield self.triggered(event)
+            case EventKind.RESTATED:
+                self._limit = event.price
+                self._leave(event)
+                yield self.restated(event)
             case EventKind.CANCELED | EventKind.EXPIRED:
                 yield self._gone(event)
         if event.flags & RESTING:
-            yield self._rests(event)
+            yield from self._shows(event)
+
+    def _shows(self, event: EventRow) -> Iterator[Item]:
+        """It comes to stand, or its next display does; the first display of an order that stands already says no more."""
+        shown = self.lots(event.leaves)
+        if event.kind == EventKind.RESTED and self._fresh:
+            self._fresh = False
+            yield {"kind": "shows", "quantity": event.leaves, "text": f"shows {shown} of {self.lots(self.leaves)}"}
+            return
+        if event.kind == EventKind.RESTED and self._standing is not None:
+            self._leave(event)
+            yield {"kind": "shows", "quantity": event.leaves, "text": f"shows its next {shown}"}
+        self._fresh = event.kind != EventKind.RESTED
+        yield self._rests(event)
+
+    def _stands_unseen(self, command: CommandRow) -> list[Item]:
+        """A hidden order that traded first and stands now: no event tells so."""
+        self._fresh = False
+        if self._standing is not None or self.end is not None or self._book.find(self.number) is None:
+            return []
+        return [self._rests(command)]
 
     def _executed(self, events: list[EventRow], at: int) -> Item:
         event = events[at]
         self.executed += event.quantity
         incoming = bool(event.flags & REMOVED)
-        other = events[at - 1 if incoming else at + 1]
-        settled = events[at + 1 if incoming else at + 2]
+        place = other_side(events, at)
+        assert place is not None
+        other, settled = events[place], events[max(at, place) + 1]
         fee = settled.order_number if event.flags & 1 == Side.BUY else settled.leaves
         better = abs(self._limit - event.price) if incoming and self._limit else None
         if event.leaves == 0:
@@ -219,7 +246,7 @@ class OrderLife:
             "improvement": better,
             "against": {"order_number": other.order_number, "account": other.account, "session": other.session},
             "fee": fee,
-            "text": f"{text}; {self._lots(event.leaves)} open",
+            "text": f"{text}; {self.open_text(event.leaves)} open",
         }
 
     def _replaced(self, event: EventRow) -> Item:
@@ -236,7 +263,7 @@ class OrderLife:
         canceled = event.kind == EventKind.CANCELED
         name = f"canceled, {CancelReason(event.detail).name}" if canceled else "expired"
         why = because(self.names, event.detail, self._met) if canceled else _over(event.detail)
-        text = f"{name}, {self._lots(event.quantity)} open: {why}"
+        text = f"{name}, {self.open_text(event.quantity)} open: {why}"
         told: Item = {"kind": "canceled" if canceled else "expired", "quantity": event.quantity, "text": text}
         told |= {"reason": CancelReason(event.detail).name if canceled else None, "sentence": why}
         self.leaves = event.quantity
@@ -252,13 +279,14 @@ class OrderLife:
             self.stays[-1].until = {"sequence": event.sequence, "time": event.time}
             self._standing = None
 
-    def _rests(self, event: EventRow) -> Item:
+    def _rests(self, event: EventRow | CommandRow) -> Item:
         self._standing = standing = Standing(self._book, self.number, full=self._full)
         self.stays.append(Stay(event.sequence, event.time, standing))
         ahead, quantity, better, better_quantity = standing.queue.counts()
-        text = f"rests at {self.names.price(self.instrument, standing.price)} {self._behind(ahead, quantity)}"
+        unseen = ", hidden," if self._flags & HIDDEN else ""
+        text = f"rests{unseen} at {self.price(standing.price)} {self._behind(ahead, quantity)}"
         if better:
-            text += f"; {count_text(better, 'order')} with {self._lots(better_quantity)} at better prices"
+            text += f"; {count_text(better, 'order')} with {self.lots(better_quantity)} at better prices"
         return {
             "kind": "rests",
             "price": standing.price,
@@ -273,7 +301,7 @@ class OrderLife:
         how = _LEFT[EventKind(moved.kind)]
         text = (
             f"moved forward: order {moved.order_number} of account {moved.account} {how},"
-            f" {self._lots(moved.quantity)} less ahead; {self._behind(moved.ahead_orders, moved.ahead_quantity)}"
+            f" {self.lots(moved.quantity)} less ahead; {self._behind(moved.ahead_orders, moved.ahead_quantity)}"
         )
         return {
             "kind": "moved",
@@ -287,10 +315,7 @@ class OrderLife:
         }
 
     def _behind(self, orders: int, quantity: int) -> str:
-        return f"behind {count_text(orders, 'order')} with {self._lots(quantity)}" if orders else "first in the queue"
-
-    def _lots(self, quantity: int) -> str:
-        return self.names.lots(self.instrument, quantity)
+        return f"behind {count_text(orders, 'order')} with {self.lots(quantity)}" if orders else "first in the queue"
 
     def json(self) -> Item:
         """What `--json` prints, beside the entry."""

@@ -122,12 +122,12 @@ def _conclusion(life: OrderLife, upto: int) -> Iterator[str]:
     lots, number = life.names.lots, life.instrument
     done = f"{lots(number, life.executed)} executed" if life.executed else "nothing executed"
     if life.end is None:
-        yield f"open after row {upto}: {done}, {lots(number, life.leaves)} open"
+        yield f"open after row {upto}: {done}, {life.open_text(life.leaves)} open"
     elif life.end["kind"] == "filled":
         yield f"filled at row {life.end['sequence']}: {done}"
         return
     else:
-        yield f"{life.end['kind']} at row {life.end['sequence']}: {done}, {lots(number, life.leaves)} open"
+        yield f"{life.end['kind']} at row {life.end['sequence']}: {done}, {life.open_text(life.leaves)} open"
     yield from (f"    {line}" for line in _lacked(life))
 
 

@@ -8,26 +8,26 @@ a stay in few lines, however long it was.
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from core.kinds import KEPT_PLACE, REMOVED, RESTING, SIDE_MASK, EventKind, Side
+from core.kinds import KEPT_PLACE, SIDE_MASK, EventKind, Side
 from tools.books import Book, BookOrder
 from tools.event_rows import EventRow
 
 LINES_MAX: Final = 8
 """Spans that a summary keeps at least where there were as many changes; at most twice as many less one."""
 
-_GONE = frozenset({EventKind.CANCELED, EventKind.EXPIRED})
-_LESS = frozenset({EventKind.EXECUTED, EventKind.REDUCED})
+_KEEP = frozenset({EventKind.EXECUTED, EventKind.REDUCED})
+"""After these an order stands in its place with what is left of it."""
 
 
 class SidedBook(Book):
-    """A book that can be asked for one price, one queue or one order alone."""
+    """A book that can be asked for its best price alone."""
 
     def fill(self, rows: bytes) -> None:
         """Take in the orders that stand in the state rows of a venue."""
         book = Book.of_state(rows, self.instrument)
         for level in (*book.levels(Side.BUY), *book.levels(Side.SELL)):
             for order in level.orders:
-                self._add(order)
+                self.stand(order)
 
     def best(self, side: int) -> tuple[int, int] | None:
         """The best price of a side in ticks and the open lots there; None for an empty side."""
@@ -36,14 +36,6 @@ class SidedBook(Book):
             return None
         price = max(prices) if side == Side.BUY else min(prices)
         return price, sum(order.leaves for order in prices[price].values())
-
-    def queue(self, side: int, price: int) -> list[BookOrder]:
-        """The orders at a price in queue order; empty where there is no such level."""
-        return list(self._sides[side].get(price, {}).values())
-
-    def order(self, number: int) -> BookOrder | None:
-        """The order of this number, if it stands."""
-        return self._orders.get(number)
 
 
 class Moved(NamedTuple):
@@ -77,6 +69,7 @@ class Queue:
     def __init__(self, book: SidedBook, order: BookOrder) -> None:
         """Taken from the book in which the order stands."""
         self.order = order
+        self._book = book
         self._ahead: dict[int, int] = {}
         for other in book.queue(order.side, order.price):
             if other.order_number == order.order_number:
@@ -95,49 +88,37 @@ class Queue:
         return len(self._ahead), self.ahead_quantity, len(self._better), self.better_quantity
 
     def apply(self, event: EventRow) -> Moved | None:
-        """Take in an event about another order of the same book; what it moved if it was about one ahead."""
+        """Take in an event about another order, after the book has; what it moved if it was about one ahead."""
         if event.flags & SIDE_MASK != self.order.side:
             return None
-        leaves = _leaves_after(event)
-        moved = self._lessen(event, leaves) if leaves is not None else None
-        if event.flags & RESTING:
-            self._stand(event)
-        return moved
-
-    def _lessen(self, event: EventRow, leaves: int) -> Moved | None:
         number = event.order_number
-        moved = None
-        if number in self._ahead:
-            gone = self._ahead[number] - leaves
-            self.ahead_quantity -= gone
-            _set(self._ahead, number, leaves)
-            moved = Moved(number, event.account, event.kind, event.detail, gone, len(self._ahead), self.ahead_quantity)
-        elif number in self._better:
-            self.better_quantity -= self._better[number] - leaves
-            _set(self._better, number, leaves)
-        return moved
+        known, found = self._ahead.get(number), self._book.find(number)
+        kept_place = known is not None and event.kind in _KEEP
+        kept_place |= event.kind == EventKind.REPLACED and bool(event.flags & KEPT_PLACE) and known is not None
+        ahead = better = 0
+        if found is not None and self._is_better(found.price):
+            better = found.leaves
+        elif found is not None and found.price == self.order.price and (kept_place or self._goes_before(found)):
+            ahead = found.leaves
+        self.better_quantity += better - self._better.get(number, 0)
+        self.ahead_quantity += ahead - (known or 0)
+        _set(self._better, number, better)
+        _set(self._ahead, number, ahead)
+        if known is None or ahead >= known:
+            return None
+        counts = (len(self._ahead), self.ahead_quantity)
+        return Moved(number, event.account, event.kind, event.detail, known - ahead, *counts)
 
-    def _stand(self, event: EventRow) -> None:
-        """Whoever comes to rest now stands behind this order at its price, and before it at a better one."""
-        if self._is_better(event.price):
-            self._better[event.order_number] = event.leaves
-            self.better_quantity += event.leaves
-
-
-def _leaves_after(event: EventRow) -> int | None:
-    """What is left in its place of an order that stood; None for an event that touches no place in a queue."""
-    if event.kind in _GONE:
-        return 0
-    if event.kind == EventKind.REPLACED:
-        return event.leaves if event.flags & KEPT_PLACE else 0
-    return event.leaves if event.kind in _LESS and not event.flags & REMOVED else None
+    def _goes_before(self, other: BookOrder) -> bool:
+        """Whether an order that comes to stand at its price trades before this one: what is shown does, if this one hides."""
+        return self.order.hidden and not other.hidden
 
 
 def _set(orders: dict[int, int], number: int, leaves: int) -> None:
     if leaves:
         orders[number] = leaves
     else:
-        del orders[number]
+        orders.pop(number, None)
 
 
 class Span:
@@ -209,7 +190,7 @@ class Standing:
 
     def __init__(self, book: SidedBook, number: int, *, full: bool) -> None:
         """`full` keeps every step and not the summary alone."""
-        order = book.order(number)
+        order = book.find(number)
         assert order is not None
         self.price = order.price
         self.side = order.side

@@ -88,7 +88,7 @@ class Market:
 
     def ladders(self, instrument: int) -> Ladders:
         """The two ladders of an instrument."""
-        return self._ladders.setdefault(instrument, Ladders())
+        return self._ladders.setdefault(instrument, Ladders(instrument))
 
     def apply(self, event: EventRow, events: bytes, at: int) -> bool:
         """Change names and ladders as an event says, which is the row with this number; whether a ladder may have changed."""

@@ -29,6 +29,7 @@ from tools.event_rows import CommandRow, EventRow, command_rows, event_rows
 from tools.exports.file import Field, Type
 from tools.exports.names import NAMING, Names
 from tools.exports.range import command_at
+from tools.words import instructions
 
 FIELDS: Final = (
     Field("order_number"),
@@ -63,6 +64,13 @@ FIELDS: Final = (
     Field("ended_sequence"),
     Field("ended_time"),
     Field("ended_time_utc", Type.TIME),
+    Field("display_quantity"),
+    Field("minimum_quantity"),
+    Field("trigger_price"),
+    Field("offset"),
+    Field("instructions", Type.TEXT),
+    Field("triggered_sequence"),
+    Field("triggered_time"),
 )
 """The columns, in order."""
 
@@ -101,6 +109,10 @@ class Life:
     canceled: int = 0
     ended_sequence: int | None = None
     ended_time: int | None = None
+    asked: tuple[int | None, ...] = (None,) * 4
+    """Display and minimum quantity, trigger price and offset of its command; not known of one that stood before."""
+    triggered_sequence: int | None = None
+    triggered_time: int | None = None
 
     def follow(self, event: EventRow) -> bool:
         """Take in an event about this order; whether it is the last."""
@@ -117,6 +129,10 @@ class Life:
         elif event.kind == EventKind.REPLACED:
             self.replaced += 1
             self.client_order_id, self.last_price = event.client_order_id, event.price
+        elif event.kind == EventKind.RESTATED:
+            self.last_price = event.price
+        elif event.kind == EventKind.TRIGGERED:
+            self.triggered_sequence, self.triggered_time = event.sequence, event.time
         return False
 
     def _match(self, event: EventRow) -> None:
@@ -144,7 +160,8 @@ class Life:
             terms.quantity(self.quantity) if terms and self.quantity is not None else None,
             self.expires, self.last_price, self.replaced, self.reduced, self.executed, self.matches,
             self.first_match_time, self.last_match_time, self.end, self.reason, self.leaves, self.canceled,
-            self.ended_sequence, self.ended_time, self.ended_time,
+            self.ended_sequence, self.ended_time, self.ended_time, *self.asked, ", ".join(instructions(self.flags)),
+            self.triggered_sequence, self.triggered_time,
         )  # fmt: skip
 
 
@@ -172,7 +189,7 @@ class Orders:
                 if event.kind in NAMING:
                     self._names.learn(from_row(batch.events, at * ROW_SIZE))
                 elif event.kind == EventKind.ACCEPTED:
-                    self._lives[event.order_number] = _accepted(event)
+                    self._lives[event.order_number] = _accepted(event, _command(batch, event.sequence))
                 elif event.kind == EventKind.REJECTED:
                     yield from _refused(batch, event)
                 elif event.kind in _FOLLOWED and self._follow(batch, event):
@@ -189,7 +206,15 @@ class Orders:
 
 
 _FOLLOWED: Final = frozenset(
-    {EventKind.EXECUTED, EventKind.REPLACED, EventKind.REDUCED, EventKind.CANCELED, EventKind.EXPIRED}
+    {
+        EventKind.EXECUTED,
+        EventKind.REPLACED,
+        EventKind.REDUCED,
+        EventKind.CANCELED,
+        EventKind.EXPIRED,
+        EventKind.TRIGGERED,
+        EventKind.RESTATED,
+    }
 )
 
 
@@ -201,13 +226,19 @@ def _standing(row: OrderState) -> Life:
     return life
 
 
-def _accepted(event: EventRow) -> Life:
+def _accepted(event: EventRow, command: CommandRow) -> Life:
     life = Life(
         event.order_number, event.instrument, event.account, event.session, event.client_order_id, event.flags,
         event.detail, event.price, event.leaves,
     )  # fmt: skip
     _entered(life, event, event.price, event.quantity)
+    life.asked = _asked(command)
     return life
+
+
+def _asked(command: CommandRow) -> tuple[int, int, int, int]:
+    """Columns 12 to 15 of an EnterOrder, which no event repeats."""
+    return command.column_12, command.column_13, command.column_14, command.original_client_order_id
 
 
 def _refused(batch: Applied, event: EventRow) -> Iterator[Life]:
@@ -230,6 +261,7 @@ def _as_sent(row: CommandRow) -> Life:
     names = (row.instrument, row.account, row.session, row.client_order_id)
     life = Life(None, *names, row.flags, row.expires, row.price, 0)
     _entered(life, row, row.price, row.quantity)
+    life.asked = _asked(row)
     return life
 
 

@@ -5,22 +5,38 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from core.kinds import (
+    ALL_OR_NONE,
+    BASIS_POINTS,
     COLUMNS,
     ENTER_FLAGS,
+    EXPOSURES,
+    HIDDEN,
     KEPT_PLACE,
+    MARKET_RESTS,
+    PEG_MASK,
+    PEG_SHIFT,
     PENDING,
     POST_ONLY,
+    PREVENTION_MASK,
+    PREVENTION_SHIFT,
+    REDUCE_ONLY,
     REMOVED,
     RESTING,
     ROW_SIZE,
     SIDE_MASK,
+    SLIDE,
     TIME_IN_FORCE_MASK,
     TIME_IN_FORCE_SHIFT,
     TYPE_MASK,
     TYPE_SHIFT,
+    AccountStanding,
     CommandKind,
     EventKind,
+    KillAct,
+    Limit,
     OrderType,
+    Peg,
+    Prevention,
     Role,
     Side,
     StateKind,
@@ -153,6 +169,11 @@ def _time(value: int) -> str:
 
 _BITS: Final = (
     (POST_ONLY, "POST_ONLY"),
+    (SLIDE, "SLIDE"),
+    (REDUCE_ONLY, "REDUCE_ONLY"),
+    (HIDDEN, "HIDDEN"),
+    (ALL_OR_NONE, "ALL_OR_NONE"),
+    (BASIS_POINTS, "BASIS_POINTS"),
     (RESTING, "RESTING"),
     (REMOVED, "REMOVED"),
     (KEPT_PLACE, "KEPT_PLACE"),
@@ -168,9 +189,17 @@ def _order_flags(value: int) -> str:
         (TimeInForce, value >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK),
     )
     words = [_member(enum)(number) for enum, number in parts]
+    mode = value >> PREVENTION_SHIFT & PREVENTION_MASK
+    peg = value >> PEG_SHIFT & PEG_MASK
     if not all(words) or value & ~_KNOWN_FLAGS:
         return ""
+    words += [_member(Prevention)(mode)] if mode else []
+    words += [_member(Peg)(peg)] if words[1] == OrderType.PEGGED.name else []
     return " ".join([*words, *(name for bit, name in _BITS if value & bit)])
+
+
+def _rule_flags(value: int) -> str:
+    return " ".join(name for bit, name in ((EXPOSURES, "EXPOSURES"), (MARKET_RESTS, "MARKET_RESTS")) if value & bit)
 
 
 _BY_NAME: Final[dict[str, Callable[[int], str]]] = {
@@ -178,6 +207,11 @@ _BY_NAME: Final[dict[str, Callable[[int], str]]] = {
     "expires": _time,
     "clock": _time,
     "timer_time": _time,
+    "until": _time,
+    "arrival": _time,
+    "standing": _member(AccountStanding),
+    "prevention": _member(Prevention),
+    "act": _member(KillAct),
     "state": _member(TradingState),
     "role": _member(Role),
     "command": _member(CommandKind),
@@ -194,11 +228,19 @@ _ORDER_ROWS: Final = (
     EventKind.CANCELED,
     EventKind.EXPIRED,
     EventKind.RESTED,
+    EventKind.TRIGGERED,
+    EventKind.RESTATED,
     StateKind.ORDER,
 )
+_RULES: Final = (CommandKind.SET_RULES, EventKind.RULES_SET, StateKind.RULES)
+_LIMITS: Final = (CommandKind.SET_LIMIT, EventKind.LIMIT_SET, StateKind.LIMIT)
+_ACCOUNTS: Final = (CommandKind.SET_ACCOUNT, EventKind.ACCOUNT_SET)
 
 _BY_KIND: Final[dict[tuple[int, str], Callable[[int], str]]] = {
     **{(int(kind), "flags"): _order_flags for kind in _ORDER_ROWS},
+    **{(int(kind), "flags"): _rule_flags for kind in _RULES},
+    **{(int(kind), "limit"): _member(Limit) for kind in _LIMITS},
+    **{(int(kind), "state"): _member(AccountStanding) for kind in _ACCOUNTS},
     (int(EventKind.REJECTED), "reason"): _member(RejectReason),
     (int(EventKind.CANCELED), "reason"): _member(CancelReason),
 }

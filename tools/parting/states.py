@@ -17,6 +17,7 @@ _KEYS: Final[dict[int, tuple[int, ...]]] = {
     StateKind.ENGINE: (),
     StateKind.CURRENCY: (1,),
     StateKind.INSTRUMENT: (1,),
+    StateKind.RULES: (1,),
     StateKind.FIRM: (1,),
     StateKind.ACCOUNT: (1,),
     StateKind.BALANCE: (1, 2),
@@ -24,8 +25,14 @@ _KEYS: Final[dict[int, tuple[int, ...]]] = {
     StateKind.GRANT: (1, 2),
     StateKind.ANSWERS: (1, 2),
     StateKind.ORDER: (1,),
+    StateKind.TERMS: (1,),
     StateKind.TODO: (2, 3, 4),
     StateKind.QUARANTINED: (1,),
+    StateKind.FOLLOWING: (1,),
+    StateKind.LIMIT: (1, 2, 3, 4, 5),
+    StateKind.EXPOSURE: (1, 2, 3, 4),
+    StateKind.FEE_TIER: (1, 2),
+    StateKind.VOLUME: (1, 2),
 }
 """The columns that say which thing a row of state is about. What follows from the others is not compared: DIGEST and END."""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from core.kinds import OrderType, Role, Rounding, Side, TimeInForce, TradingState
+from core.kinds import AccountStanding, Limit, OrderType, Prevention, Role, Rounding, Side, TimeInForce, TradingState
 from core.reasons import CancelReason
 
 
@@ -20,8 +20,22 @@ class Fate(Enum):
     """No order had this number yet."""
 
 
+class Where(Enum):
+    """Where a live order is."""
+
+    BOOK = "in the book"
+    HIDDEN = "in the book, hidden"
+    WAITS = "waits for its trigger price"
+    CROSSED = "its trigger price was reached, and its turn to trade has not come"
+    PARKED = "parked: the price that it follows is missing"
+
+
 class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as it stood, or as it stood last; `expires` is 0 for any time in force but GTD."""
+    """An order as it stood, or as it stood last; `expires` is 0 for any time in force but GTD.
+
+    `where` is None once it has ended. `display` is what an iceberg shows at a time and `shown` what market data shows now; `limit` is that of
+    a pegged order, and prices are 0 for orders without one. `leaves` of SPEND_AT_MOST is what is left of its budget.
+    """
 
     order_number: int
     client_order_id: int
@@ -38,12 +52,19 @@ class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):
     expires: int
     price_decimals: int
     quantity_decimals: int
+    where: Where | None
+    instructions: tuple[str, ...]
+    display: int
+    shown: int
+    trigger_price: int
+    offset: int
+    limit: int
     over: bool
     """Its time is over, so that it never trades again; its `Expired` was not told yet."""
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where an order stands in the queue of its price: the orders before it, and their open quantity."""
+    """Where an order stands in the queue of its price: the orders that trade before it, and their open quantity."""
 
     orders_ahead: int
     quantity_ahead: int
@@ -79,10 +100,33 @@ class BalanceAt(msgspec.Struct, frozen=True):
     free: int
 
 
+class PositionAt(msgspec.Struct, frozen=True):
+    """Lots bought less lots sold in an instrument that counts exposures."""
+
+    instrument: str
+    position: int
+    quantity_decimals: int
+
+
+class LimitAt(msgspec.Struct, frozen=True):
+    """A limit as it was set; `instrument` is empty for any. Before `until` it is `value_until` and `second_until`."""
+
+    limit: Limit
+    instrument: str
+    value: int
+    second: int
+    until: int
+    value_until: int
+    second_until: int
+    in_force: int
+    """The value that held at the moment."""
+
+
 class AccountAt(msgspec.Struct, frozen=True):
     """An account: its balances in order of currencies, its open orders in order of order numbers, who acts for it.
 
-    The engine keeps no positions beside balances: what an account holds of a base currency is its position.
+    What an account holds of a base currency is its position where the instrument does not count exposures. `killed`: its own kill
+    switch is thrown; those of its firm and of the venue bar it too.
     """
 
     account: int
@@ -92,6 +136,15 @@ class AccountAt(msgspec.Struct, frozen=True):
     balances: tuple[BalanceAt, ...]
     orders: tuple[OpenOrder, ...]
     sessions: tuple[int, ...]
+    standing: AccountStanding
+    group: int
+    prevention: Prevention
+    killed: bool
+    firm_killed: bool
+    venue_killed: bool
+    positions: tuple[PositionAt, ...]
+    limits: tuple[LimitAt, ...]
+    firm_limits: tuple[LimitAt, ...]
 
 
 class Trade(msgspec.Struct, frozen=True):
@@ -112,9 +165,22 @@ class Top(msgspec.Struct, frozen=True):
     orders: int
 
 
-class InstrumentAt(msgspec.Struct, frozen=True):
-    """An instrument: its terms, the limits and fees for orders that enter now, its state, its touch and its last match.
+class RulesAt(msgspec.Struct, frozen=True):
+    """The rules of an instrument; 0 where one was not set."""
 
+    exposures: bool
+    market_rests: bool
+    protection: int
+    collar: int
+    quantity_min: int
+    notional_min: int
+    notional_max: int
+
+
+class InstrumentAt(msgspec.Struct, frozen=True):
+    """An instrument: its terms, the rules, limits and fees for orders that enter now, its state, its touch and its last match.
+
+    `bid` and `ask` are the best prices in the whole book, hidden orders included; `last_price` is 0 before the first match.
     A rate is in millionths of the quote amount. Where `last` is None, no match came after row `searched_from`; 0: none ever.
     """
 
@@ -138,6 +204,10 @@ class InstrumentAt(msgspec.Struct, frozen=True):
     ask: Top | None
     last: Trade | None
     searched_from: int
+    last_price: int
+    rules: RulesAt | None
+    waiting: int
+    """Live orders that wait for a price, or are parked."""
 
 
 class SessionAt(msgspec.Struct, frozen=True):
@@ -150,6 +220,9 @@ class SessionAt(msgspec.Struct, frozen=True):
     inbound: int
     outbound: int
     has_credential: bool
+    killed: bool
+    limits: tuple[LimitAt, ...]
+    positions: tuple[PositionAt, ...]
 
 
 class CurrencyAt(msgspec.Struct, frozen=True):
@@ -189,14 +262,15 @@ class VenueAt(msgspec.Struct, frozen=True):
     accounts: int
     sessions: int
     open_orders: int
+    killed: bool
     limits: Limits
     event_digest: str
     state_digest: str
 
 
 def plain(value: object) -> Any:
-    """An answer as JSON can hold it: members of enums by name, fates in words."""
-    if isinstance(value, Fate):
+    """An answer as JSON can hold it: members of enums by name, fates and places in words."""
+    if isinstance(value, Fate | Where):
         return value.value
     if isinstance(value, Enum):
         return value.name

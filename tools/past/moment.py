@@ -8,7 +8,9 @@ from core.kinds import (
     TIME_IN_FORCE_SHIFT,
     TYPE_MASK,
     TYPE_SHIFT,
+    AccountStanding,
     OrderType,
+    Prevention,
     Role,
     Rounding,
     Side,
@@ -17,17 +19,19 @@ from core.kinds import (
     TradingState,
 )
 from core.limits import LEVELS_MAX, MATCHES_MAX, RING_SIZE, STEPS_MAX, SUM_MAX, TODOS_MAX
-from core.messages import AccountState, BalanceState, GrantState, SessionState
+from core.messages import AccountState, BalanceState, FirmState, GrantState, SessionState, TermsState
 from core.rows import unpack_halves
 from core.snapshot import state_digest
 from journal.state import check_state
 from tools.books import Level
 from tools.failures import Misuse
 from tools.past import answers
-from tools.past.answers import Fate, OpenOrder, OrderAt
+from tools.past.answers import Fate, OpenOrder, OrderAt, Where
+from tools.past.rules import limits, positions, rules_at, where_of
 from tools.past.seek import Reached, Seeker
 from tools.past.state import BookAt, OrderRow, VenueState, decimals
 from tools.past.traces import OrderTrace
+from tools.words import instructions
 
 _LIMITS = answers.Limits(LEVELS_MAX, MATCHES_MAX, STEPS_MAX, TODOS_MAX, RING_SIZE)
 _SHOWN = 8
@@ -80,12 +84,15 @@ class Moment:
         at = self.state.place_of(number)
         if at is None:
             return OrderAt(number, Fate.NOT_ACCEPTED)
-        row = self.state.orders(at, at + 1)[0]
-        return OrderAt(number, Fate.LIVE, self._open(row), answers.Place(*self.state.ahead(at)))
+        ahead = self.state.ahead(at)
+        place = answers.Place(*ahead) if ahead is not None else None
+        return OrderAt(number, Fate.LIVE, self._open(self.state.order(at)), place)
 
     def _open(self, row: OrderRow) -> OpenOrder:
         instrument = self.state.listed[row.instrument]
-        return _order(row, instrument.symbol, decimals(instrument.flags), over=self.state.is_over(row))
+        terms = self.state.terms(row.order_number)
+        named = (instrument.symbol, decimals(instrument.flags))
+        return _order(row, terms, *named, where_of(row.flags, terms.waits), over=self.state.is_over(row))
 
     # ---- accounts and sessions
 
@@ -96,9 +103,13 @@ class Moment:
             assert isinstance(row, AccountState)
             orders = tuple(map(self._open, state.orders_of_account(number)))
             trading = TradingState(row.state)
+            firm = next(one for one in state.structs(StateKind.FIRM, row.firm) if isinstance(one, FirmState))
             return answers.AccountAt(
-                number, row.firm, row.name, trading, self._balances(number), orders, state.sessions_of(number)
-            )
+                number, row.firm, row.name, trading, self._balances(number), orders, state.sessions_of(number),
+                AccountStanding(row.standing), row.group, Prevention(row.prevention), bool(row.killed),
+                bool(firm.killed), bool(state.engine.killed), positions(state, account=number),
+                limits(state, account=number), limits(state, firm=row.firm),
+            )  # fmt: skip
         raise Misuse(f"no account {number} at row {self.sequence}; known: {self._known_numbers(StateKind.ACCOUNT)}")
 
     def _balances(self, account: int) -> tuple[answers.BalanceAt, ...]:
@@ -116,14 +127,18 @@ class Moment:
         """A session: its role, for whom it acts or what it reads, its numbers. 0 is the venue itself."""
         engine = self.state.engine
         if number == 0:
-            return answers.SessionAt(0, Role.OPERATOR, 0, (), engine.control_inbound, 0, has_credential=False)
+            numbers = (engine.control_inbound, 0)
+            return answers.SessionAt(
+                0, Role.OPERATOR, 0, (), *numbers, has_credential=False, killed=False, limits=(), positions=()
+            )
         for row in self.state.structs(StateKind.SESSION, number):
             assert isinstance(row, SessionState)
             grants = self.state.structs(StateKind.GRANT, number)
             accounts = tuple(grant.account for grant in grants if isinstance(grant, GrantState))
             return answers.SessionAt(
-                number, Role(row.role), row.firm, accounts, row.inbound, row.outbound, has_credential=row.cost != 0
-            )
+                number, Role(row.role), row.firm, accounts, row.inbound, row.outbound, row.cost != 0, bool(row.killed),
+                limits(self.state, named=number), positions(self.state, named=number),
+            )  # fmt: skip
         raise Misuse(f"no session {number} at row {self.sequence}; known: {self._known_numbers(StateKind.SESSION)}")
 
     def _known_numbers(self, kind: int) -> str:
@@ -134,7 +149,7 @@ class Moment:
     # ---- the venue
 
     def instrument(self, symbol: str) -> answers.InstrumentAt:
-        """An instrument: its terms, limits and fees in force, state, touch, and last match."""
+        """An instrument: its terms, rules, limits and fees in force, state, touch, and last match."""
         state = self.state
         row = state.instrument(symbol)
         base, quote = unpack_halves(row.currencies)
@@ -147,6 +162,7 @@ class Moment:
             Rounding(row.flags >> ROUNDING_SHIFT & ROUNDING_MASK), row.multiplier, row.divisor, row.lot_units,
             row.price_max, row.quantity_max, maker, taker, row.market_data,
             _top(book.levels(Side.BUY, 1)), _top(book.levels(Side.SELL, 1)), last, searched_from,
+            row.last_price, rules_at(state.rules(row.instrument)), state.waiting(row.instrument),
         )  # fmt: skip
 
     def currencies(self) -> tuple[answers.CurrencyAt, ...]:
@@ -166,7 +182,7 @@ class Moment:
         return answers.VenueAt(
             TradingState(engine.state), engine.day, engine.days, engine.epoch, engine.semantics, engine.order_numbers,
             engine.match_numbers, state.count(StateKind.TODO), tuple(row.symbol for row in state.listed.values()),
-            state.count(StateKind.ACCOUNT), state.count(StateKind.SESSION), state.count(StateKind.ORDER), _LIMITS,
+            state.count(StateKind.ACCOUNT), state.count(StateKind.SESSION), state.count(StateKind.ORDER), bool(engine.killed), _LIMITS,
             checked.digest.hex(), state_digest(state.rows[: checked.offset]).hex(),
         )  # fmt: skip
 
@@ -177,7 +193,10 @@ def _top(levels: list[Level]) -> answers.Top | None:
     return answers.Top(levels[0].price, levels[0].quantity, len(levels[0].orders))
 
 
-def _order(row: OrderRow, symbol: str, shown: tuple[int, int], *, over: bool) -> OpenOrder:
+def _order(
+    row: OrderRow, terms: TermsState, symbol: str, decimals_of: tuple[int, int], where: Where | None, *, over: bool
+) -> OpenOrder:
+    shown = {Where.BOOK: terms.shown or row.leaves}.get(where, 0) if where is not None else 0
     return OpenOrder(
         order_number=row.order_number,
         client_order_id=row.client_order_id,
@@ -192,13 +211,20 @@ def _order(row: OrderRow, symbol: str, shown: tuple[int, int], *, over: bool) ->
         leaves=row.leaves,
         executed=row.executed,
         expires=row.expires if row.expires <= SUM_MAX else 0,
-        price_decimals=shown[0],
-        quantity_decimals=shown[1],
+        price_decimals=decimals_of[0],
+        quantity_decimals=decimals_of[1],
+        where=where,
+        instructions=tuple(instructions(row.flags)),
+        display=terms.display,
+        shown=shown,
+        trigger_price=terms.trigger_price,
+        offset=terms.offset,
+        limit=terms.limit if row.flags >> TYPE_SHIFT & TYPE_MASK == OrderType.PEGGED else 0,
         over=over,
     )
 
 
 def _gone(trace: OrderTrace) -> OrderAt:
     assert trace.order is not None
-    order = _order(trace.order, trace.symbol, trace.decimals, over=False)
+    order = _order(trace.order, trace.terms, trace.symbol, trace.decimals, None, over=False)
     return OrderAt(trace.number, trace.fate, order, None, trace.ended)

@@ -2,8 +2,10 @@
 
 import gc
 import struct
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,7 +118,7 @@ class Seeker:
         settled = self.places.settled()
         with collector_off():
             for batch in applied(self.journal, machine, to):
-                self._trades.feed(batch)
+                self._trades.feed(batch, sum(map(bool, machine.engine.instruments)))
                 if self._every and machine.engine.sequence >= self._kept + self._every:
                     self._keep(machine, batch, settled)
                 if self._watch is not None:
@@ -161,9 +163,12 @@ class Seeker:
         first = self.places.first_replayable(upto)
         places, low, begin = self.places.between(first, upto), 0, None
         high = len(places)
-        # Once gone, an order is gone in every later state: find the last state in which it is not.
+        # Once gone, an order is gone in every later state: find the last state in which it is not. Most end soon after they
+        # were accepted, and to check a state takes long.
+        at = bisect_left([*accumulate(map(self.places.orders_by, places), max)], number)
+        guesses = iter((at - 1, at, at - 2, at + 1, at + 3))
         while low < high:
-            middle = (low + high) // 2
+            middle = next((guess for guess in guesses if low <= guess < high), (low + high) // 2)
             state = self._state_at(places[middle])
             if state is None:
                 del places[middle]
@@ -182,7 +187,7 @@ class Seeker:
 
     def _trace(self, number: int, begin: VenueState, to: int) -> OrderTrace:
         at = begin.place_of(number)
-        trace = OrderTrace(number, begin.orders(at, at + 1)[0] if at is not None else None)
+        trace = OrderTrace(number, begin.order(at) if at is not None else None, begin.terms(number))
 
         def ended(batch: Applied) -> bool:
             trace.feed(batch)

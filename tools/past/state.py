@@ -7,20 +7,23 @@ only the rows that were asked for become objects.
 import struct
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import groupby, islice
+from operator import attrgetter
 from typing import Final, NamedTuple
 
-from core.kinds import COLUMNS, DECIMALS_MASK, QUANTITY_DECIMALS_SHIFT, ROW_SIZE, SIDE_MASK, Side, StateKind
+from core.kinds import COLUMNS, DECIMALS_MASK, HIDDEN, QUANTITY_DECIMALS_SHIFT, ROW_SIZE, SIDE_MASK, Side, StateKind
 from core.limits import DAY_BASE, LEVELS_MAX, SUM_MAX
-from core.messages import CurrencyState, EngineState, InstrumentState, Row
+from core.messages import CurrencyState, EngineState, InstrumentState, Row, RulesState, TermsState
 from core.rows import from_row
 from journal.check import columns
-from tools.books import BookOrder, Level
+from tools.books import BookOrder, Level, level_of
 from tools.failures import Misuse
 
 _ROW: Final = struct.Struct("<16q")
+_PLAIN: Final = TermsState()
+"""The terms of an order that says nothing of any."""
 _NUMBER: Final = 1
 _INSTRUMENT: Final = 2
 _ACCOUNT: Final = 3
@@ -54,6 +57,16 @@ class OrderRow(NamedTuple):
         """BUY or SELL."""
         return self.flags & SIDE_MASK
 
+    @property
+    def hidden(self) -> bool:
+        """Whether market data shows nothing of it."""
+        return self.flags & HIDDEN != 0
+
+    @property
+    def ladder(self) -> tuple[int, int, int]:
+        """Instrument, side and hidden bit: orders trade by price and queue within one of these."""
+        return self.instrument, self.side, self.flags & HIDDEN
+
 
 def decimals(flags: int) -> tuple[int, int]:
     """Displayed decimals of price and quantity, in the flags of an instrument."""
@@ -61,15 +74,20 @@ def decimals(flags: int) -> tuple[int, int]:
 
 
 class BookAt:
-    """Both sides of one instrument, best levels first, orders in queue order."""
+    """Both sides of one instrument, best levels first, orders as they trade; hidden ones and all of icebergs included."""
 
-    def __init__(self, instrument: InstrumentState, rows: "array[int]") -> None:
-        """`rows` are all columns of its orders, as a state holds them: buys, then sells."""
+    def __init__(self, instrument: InstrumentState, state: "VenueState", places: Sequence[int]) -> None:
+        """`places` are those of its standing orders among all: the shown ladder of each side, then the hidden ones."""
         self.instrument = instrument
-        self._rows = rows
-        count = len(rows) // COLUMNS
-        sells = bisect_left(range(count), 1, key=lambda at: rows[at * COLUMNS + _FLAGS] & SIDE_MASK)
-        self._sides = {Side.BUY: range(sells), Side.SELL: range(sells, count)}
+        self._state = state
+        flags, prices = state.column(StateKind.ORDER, _FLAGS), state.column(StateKind.ORDER, _PRICE)
+        self._prices = prices
+        sides = {side: [at for at in places if flags[at] & SIDE_MASK == side] for side in Side}
+        if any(flags[at] & HIDDEN for at in places):
+            # Sorting keeps the order of equals, in which those that hide come behind.
+            sides[Side.BUY].sort(key=prices.__getitem__, reverse=True)
+            sides[Side.SELL].sort(key=prices.__getitem__)
+        self._sides = sides
 
     @property
     def bids(self) -> tuple[Level, ...]:
@@ -85,15 +103,15 @@ class BookAt:
         """The levels of a side from the best outwards, all or so many."""
         return list(islice(self._levels(self._sides[Side(side)]), depth and min(depth, LEVELS_MAX)))
 
-    def _levels(self, places: range) -> Iterator[Level]:
-        prices = self._rows[_PRICE::COLUMNS]
-        for price, queue in groupby(places, prices.__getitem__):
-            orders = tuple(map(self._order, queue))
-            yield Level(price, sum(order.leaves for order in orders), orders)
+    def _levels(self, places: list[int]) -> Iterator[Level]:
+        for price, queue in groupby(places, self._prices.__getitem__):
+            yield level_of(price, [self._order(at) for at in queue])
 
     def _order(self, at: int) -> BookOrder:
-        row = OrderRow(*self._rows[at * COLUMNS : (at + 1) * COLUMNS])
-        return BookOrder(row.order_number, row.client_order_id, row.account, row.side, row.price, row.leaves)
+        row = self._state.order(at)
+        names = (row.order_number, row.client_order_id, row.account, row.side)
+        shown = 0 if row.hidden else self._state.terms(row.order_number).shown or row.leaves
+        return BookOrder(*names, row.price, row.leaves, shown, row.hidden)
 
 
 class VenueState:
@@ -103,32 +121,40 @@ class VenueState:
         self.rows = rows
         self._columns = columns(rows)
         kinds = self._columns[::COLUMNS]
-        # The rows before DIGEST stand in the order of their kinds.
         self._kinds = kinds[: kinds.index(StateKind.DIGEST)]
+        self._places: dict[int, Sequence[int]] = {}
         engine = from_row(rows)
         assert isinstance(engine, EngineState)
         self.engine = engine
 
     def column(self, kind: int, column: int) -> "array[int]":
         """One column of all rows of a kind."""
-        begin, end = self._range(kind)
-        return self._columns[begin * COLUMNS + column : end * COLUMNS : COLUMNS]
+        places = self._rows_of(kind)
+        if isinstance(places, range):
+            return self._columns[places.start * COLUMNS + column : places.stop * COLUMNS : COLUMNS]
+        return array("q", [self._columns[at * COLUMNS + column] for at in places])
 
     def count(self, kind: int) -> int:
         """How many rows of a kind there are."""
-        begin, end = self._range(kind)
-        return end - begin
+        return len(self._rows_of(kind))
 
-    def _range(self, kind: int) -> tuple[int, int]:
-        return bisect_left(self._kinds, kind), bisect_right(self._kinds, kind)
+    def _rows_of(self, kind: int) -> Sequence[int]:
+        """Where the rows of a kind stand: mostly one behind the other, but RULES and TERMS stand between what they are of."""
+        if kind not in self._places:
+            count = self._kinds.count(kind)
+            first = self._kinds.index(kind) if count else 0
+            together = range(first, first + count)
+            apart = self._kinds[first : first + count].count(kind) != count
+            self._places[kind] = [at for at, other in enumerate(self._kinds) if other == kind] if apart else together
+        return self._places[kind]
 
     def structs(self, kind: int, number: int | None = None) -> Iterator[Row]:
         """The rows of a kind, or those whose first column is this number: they stand in its order."""
-        begin, end = self._range(kind)
+        places = self._rows_of(kind)
         if number is not None:
             numbers = self.column(kind, _NUMBER)
-            begin, end = begin + bisect_left(numbers, number), begin + bisect_right(numbers, number)
-        return (from_row(self.rows, at * ROW_SIZE) for at in range(begin, end))
+            places = places[bisect_left(numbers, number) : bisect_right(numbers, number)]
+        return (from_row(self.rows, at * ROW_SIZE) for at in places)
 
     def currencies(self) -> dict[int, CurrencyState]:
         """The currencies by number."""
@@ -148,23 +174,43 @@ class VenueState:
             raise Misuse(f"no instrument {symbol} at row {self.engine.sequence}; known: {known}")
         return listed[symbol]
 
-    def orders(self, begin: int, end: int) -> list[OrderRow]:
-        """The open orders by their place among all, which is that of the books; `end` is left out."""
-        first, _ = self._range(StateKind.ORDER)
-        view = memoryview(self.rows)[(first + begin) * ROW_SIZE : (first + end) * ROW_SIZE]
-        return list(map(OrderRow._make, _ROW.iter_unpack(view)))
+    def rules(self, instrument: int) -> RulesState | None:
+        """The rules of an instrument; None where none were set."""
+        return next((row for row in self.structs(StateKind.RULES, instrument) if isinstance(row, RulesState)), None)
+
+    @cached_property
+    def _terms(self) -> dict[int, TermsState]:
+        return {row.order_number: row for row in self.structs(StateKind.TERMS) if isinstance(row, TermsState)}
+
+    def terms(self, number: int) -> TermsState:
+        """What an order has that is more than plain; nothing for a plain one."""
+        return self._terms.get(number, _PLAIN)
+
+    def order(self, at: int) -> OrderRow:
+        """The open order at this place among all: those of the books first, then those that wait."""
+        begin = self._rows_of(StateKind.ORDER)[at] * ROW_SIZE
+        return OrderRow._make(_ROW.unpack_from(self.rows, begin))
 
     def book(self, instrument: InstrumentState) -> BookAt:
         """The book of an instrument, which reads its levels when they are asked for."""
-        instruments, (first, _) = self.column(StateKind.ORDER, _INSTRUMENT), self._range(StateKind.ORDER)
-        begin, end = (find(instruments, instrument.instrument) + first for find in (bisect_left, bisect_right))
-        return BookAt(instrument, self._columns[begin * COLUMNS : end * COLUMNS])
+        instruments = self.column(StateKind.ORDER, _INSTRUMENT)
+        places: Sequence[int] = [at for at, of in enumerate(instruments) if of == instrument.instrument]
+        if self._terms:
+            numbers = self.column(StateKind.ORDER, _NUMBER)
+            places = [at for at in places if self.terms(numbers[at]).waits == 0]
+        return BookAt(instrument, self, places)
+
+    def waiting(self, instrument: int) -> int:
+        """How many live orders of an instrument stand in no book."""
+        numbers, instruments = (self.column(StateKind.ORDER, column) for column in (_NUMBER, _INSTRUMENT))
+        outside = {number for number, terms in self._terms.items() if terms.waits}
+        return sum(of == instrument and number in outside for number, of in zip(numbers, instruments, strict=True))
 
     def orders_of_account(self, number: int) -> list[OrderRow]:
         """Its open orders by order number."""
         accounts = self.column(StateKind.ORDER, _ACCOUNT)
-        found = (self.orders(at, at + 1)[0] for at, account in enumerate(accounts) if account == number)
-        return sorted(found, key=lambda order: order.order_number)
+        found = (self.order(at) for at, account in enumerate(accounts) if account == number)
+        return sorted(found, key=attrgetter("order_number"))
 
     def sessions_of(self, account: int) -> tuple[int, ...]:
         """The sessions that were granted an account, by number; operators act for every account without a grant."""
@@ -179,16 +225,25 @@ class VenueState:
         except ValueError:
             return None
 
-    def ahead(self, at: int) -> tuple[int, int]:
-        """How many orders stand before the one at this place in the queue of its price, and their open quantity."""
-        order = self.orders(at, at + 1)[0]
+    def ahead(self, at: int) -> tuple[int, int] | None:
+        """How many orders trade before the one at this place at its price, and their open quantity; None if it waits."""
+        order = self.order(at)
+        if self.terms(order.order_number).waits:
+            return None
         count = quantity = 0
         while at > 0:
             at -= 1
-            before = self.orders(at, at + 1)[0]
-            if (before.instrument, before.side, before.price) != (order.instrument, order.side, order.price):
+            before = self.order(at)
+            if (before.ladder, before.price) != (order.ladder, order.price):
                 break
             count, quantity = count + 1, quantity + before.leaves
+        if order.hidden:
+            # What is shown at its price trades before all that hides there.
+            level = [
+                one for one in self.book(self.listed[order.instrument]).levels(order.side) if one.price == order.price
+            ]
+            shown = [other.leaves for other in level[0].orders if not other.hidden]
+            count, quantity = count + len(shown), quantity + sum(shown)
         return count, quantity
 
     def is_gone(self, number: int) -> bool:

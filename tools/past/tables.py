@@ -4,11 +4,12 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
-from core.kinds import OrderType
+from core.kinds import AccountStanding, OrderType
 from tools.moments import clock_text
 from tools.output import decimal_text
 from tools.past import answers
-from tools.past.answers import Fate, OpenOrder, OrderAt
+from tools.past.answers import Fate, OpenOrder, OrderAt, Where
+from tools.words import BASIS_POINTS_WORD
 
 
 def _pairs(pairs: Iterable[tuple[str, object]]) -> Table:
@@ -22,8 +23,14 @@ def _pairs(pairs: Iterable[tuple[str, object]]) -> Table:
     return table
 
 
+_PLAIN_TYPES = frozenset({OrderType.MARKET, OrderType.LIMIT})
+"""Their prices say which they are."""
+
+
 def _price(order: OpenOrder) -> str:
-    return "market" if order.order_type == OrderType.MARKET else decimal_text(order.price, order.price_decimals)
+    if order.price == 0:
+        return "none" if order.order_type == OrderType.PEGGED else "market"
+    return decimal_text(order.price, order.price_decimals)
 
 
 def _lots(order: OpenOrder, lots: int) -> str:
@@ -31,11 +38,11 @@ def _lots(order: OpenOrder, lots: int) -> str:
 
 
 def _terms(order: OpenOrder) -> str:
-    words = [order.time_in_force.name]
+    words = [order.order_type.name] if order.order_type not in _PLAIN_TYPES else []
+    words.append(order.time_in_force.name)
     if order.expires:
         words.append(f"until {clock_text(order.expires)}")
-    if order.post_only:
-        words.append("post only")
+    words += order.instructions
     if order.over:
         words.append("its time is over")
     return ", ".join(words)
@@ -57,7 +64,10 @@ def order_table(found: OrderAt) -> Table:
             ("instrument", order.instrument),
             ("side", order.side.name),
             ("price", _price(order)),
+            *_beyond_price(order),
             ("open", _lots(order, order.leaves)),
+            ("where", order.where.value if order.where is not None else None),
+            ("shown", _shown(order)),
             ("executed", _lots(order, order.executed)),
             ("open at its end", _lots(order, ended.open_quantity) if ended and found.fate != Fate.EXECUTED else None),
             ("ahead of it", ahead),
@@ -66,6 +76,25 @@ def order_table(found: OrderAt) -> Table:
             ("client order id", order.client_order_id),
         )
     )
+
+
+def _beyond_price(order: OpenOrder) -> list[tuple[str, str]]:
+    """Trigger price, offset and limit, where the order has them."""
+    points = BASIS_POINTS_WORD in order.instructions
+    offset = f"{order.offset} basis points" if points else decimal_text(order.offset, order.price_decimals)
+    pairs = (
+        ("trigger price", order.trigger_price, decimal_text(order.trigger_price, order.price_decimals)),
+        ("offset", order.offset, offset),
+        ("limit", order.limit, decimal_text(order.limit, order.price_decimals)),
+    )
+    return [(name, text) for name, value, text in pairs if value]
+
+
+def _shown(order: OpenOrder) -> str | None:
+    """What market data shows of an order, where that is not all of it."""
+    if order.display:
+        return f"{_lots(order, order.shown)}, at most {_lots(order, order.display)} at a time"
+    return "nothing" if order.where == Where.HIDDEN else None
 
 
 def account_tables(account: answers.AccountAt) -> list[Table]:
@@ -77,10 +106,47 @@ def account_tables(account: answers.AccountAt) -> list[Table]:
             ("name", account.name),
             ("firm", account.firm),
             ("state", account.state.name),
+            ("may enter", None if account.standing == AccountStanding.ACTIVE else account.standing.name),
+            ("self-trade group", account.group or None),
+            ("self-trade prevention", account.prevention.name if account.prevention else None),
+            ("kill switch", _killed(account)),
             ("sessions", sessions),
         )
     )
-    return [head, _balances(account), *([_orders(account)] if account.orders else [])]
+    tables = [head, _balances(account)]
+    tables += [_positions(account.positions)] if account.positions else []
+    tables += [_limits(account.limits)] if account.limits else []
+    tables += [_limits(account.firm_limits, f"limits of firm {account.firm}")] if account.firm_limits else []
+    return tables + ([_orders(account)] if account.orders else [])
+
+
+def _killed(account: answers.AccountAt) -> str | None:
+    """Whose kill switches bar the account."""
+    switches = (("account", account.killed), ("firm", account.firm_killed), ("venue", account.venue_killed))
+    return ", ".join(f"thrown: {name}" for name, thrown in switches if thrown) or None
+
+
+def _positions(positions: Iterable[answers.PositionAt]) -> Table:
+    table = Table()
+    table.add_column("instrument")
+    table.add_column("position", justify="right")
+    for position in positions:
+        table.add_row(position.instrument, decimal_text(position.position, position.quantity_decimals))
+    return table
+
+
+def _limits(limits: Iterable[answers.LimitAt], title: str | None = None) -> Table:
+    """Limits in lots, units and counts as SetLimit has them."""
+    table = Table(title=title)
+    for name in ("limit", "instrument", "value", "second", "for a time"):
+        table.add_column(name, justify="right" if name in {"value", "second"} else "left")
+    for limit in limits:
+        until = ""
+        if limit.until:
+            second = f", {limit.second_until}" if limit.second_until else ""
+            until = f"{limit.value_until}{second} until {clock_text(limit.until)}"
+        table.add_row(limit.limit.name, limit.instrument or "any", str(limit.value), str(limit.second), until)
+    return table
 
 
 def _balances(account: answers.AccountAt) -> Table:
@@ -132,6 +198,9 @@ def instrument_table(found: answers.InstrumentAt) -> Table:
             ("bid", top(found.bid)),
             ("ask", top(found.ask)),
             ("last match", last),
+            ("last price", price(found.last_price) if found.last_price else None),
+            ("orders that wait", found.waiting or None),
+            *_rules(found),
             ("price at most", price(found.price_max)),
             ("quantity at most", lots(found.quantity_max)),
             ("fee rates, maker and taker", f"{found.maker_rate}, {found.taker_rate} millionths"),
@@ -143,8 +212,33 @@ def instrument_table(found: answers.InstrumentAt) -> Table:
     )
 
 
-def session_table(found: answers.SessionAt) -> Table:
-    """A session, without its credential."""
+def _rules(found: answers.InstrumentAt) -> list[tuple[str, str | None]]:
+    """The rules of an instrument, those that were set."""
+    rules = found.rules
+    if rules is None:
+        return []
+    return [
+        ("protection", decimal_text(rules.protection, found.price_decimals) if rules.protection else None),
+        ("collar", f"{rules.collar} millionths" if rules.collar else None),
+        (
+            "quantity at least",
+            decimal_text(rules.quantity_min, found.quantity_decimals) if rules.quantity_min else None,
+        ),
+        ("notional at least", f"{rules.notional_min} units" if rules.notional_min else None),
+        ("notional at most", f"{rules.notional_max} units" if rules.notional_max else None),
+        ("counts exposures", "yes" if rules.exposures else None),
+        ("rest of a market order", "may stand" if rules.market_rests else None),
+    ]
+
+
+def session_tables(found: answers.SessionAt) -> list[Table]:
+    """A session, without its credential; its positions and limits."""
+    tables = [_session(found)]
+    tables += [_positions(found.positions)] if found.positions else []
+    return tables + ([_limits(found.limits)] if found.limits else [])
+
+
+def _session(found: answers.SessionAt) -> Table:
     return _pairs(
         (
             ("session", found.session),
@@ -154,6 +248,7 @@ def session_table(found: answers.SessionAt) -> Table:
             ("inbound number", found.inbound),
             ("outbound number", found.outbound),
             ("credential", "yes, hidden" if found.has_credential else "none"),
+            ("kill switch", "thrown" if found.killed else None),
         )
     )
 
@@ -176,6 +271,7 @@ def venue_table(found: answers.VenueAt) -> Table:
     return _pairs(
         (
             ("state", found.state.name),
+            ("kill switch", "thrown" if found.killed else None),
             ("day", f"{found.day or 'none yet'}, {found.days} ended"),
             ("epoch", found.epoch),
             ("semantics", found.semantics),

@@ -1,11 +1,14 @@
 """What is noted while rows are applied on the way to a moment: the last match of each instrument, the end of an order."""
 
-from core.kinds import C11, COLUMNS, ENTER_FLAGS, ROW_SIZE, EventKind
+from msgspec import structs
+
+from core.kinds import COLUMNS, ENTER_FLAGS, ROW_SIZE, TYPE_MASK, TYPE_SHIFT, EventKind, OrderType
+from core.messages import TermsState
 from core.reasons import CancelReason
 from journal.batch import HEADER_SIZE
 from journal.check import columns
 from replicas.replay import Applied
-from tools.event_rows import ORDER_EVENTS, EventRow, event_rows
+from tools.event_rows import ORDER_EVENTS, CommandRow, EventRow, command_rows, event_rows
 from tools.past.answers import Ended, Fate, Trade
 from tools.past.state import OrderRow
 
@@ -27,15 +30,19 @@ class LastTrades:
         self.since = since
         self.trades: dict[int, Trade] = {}
 
-    def feed(self, batch: Applied) -> None:
-        """Take in the events of a batch."""
-        values = columns(batch.events)
-        kinds, instruments, seen = values[::COLUMNS], values[_INSTRUMENT::COLUMNS], set()
+    def feed(self, batch: Applied, listed: int) -> None:
+        """Take in the events of a batch, after which so many instruments are listed."""
+        values = memoryview(batch.events).cast("q")
+        kinds, instruments = values[::COLUMNS], values[_INSTRUMENT::COLUMNS]
+        seen: set[int] = set()
+        # Backwards, and no further than to the last match of every instrument: where all trade, that is a few rows.
         for at in range(len(kinds) - 1, -1, -1):
             if kinds[at] == _EXECUTED and instruments[at] not in seen:
                 seen.add(instruments[at])
                 row = event_at(batch.events, at)
                 self.trades[row.instrument] = Trade(row.price, row.quantity, row.sequence, row.time, row.detail)
+                if len(seen) == listed:
+                    return
 
     def copy(self) -> "LastTrades":
         """The same, for a moment to keep."""
@@ -47,9 +54,10 @@ class LastTrades:
 class OrderTrace:
     """Follows one order through events, from its row in a state or from its entry, up to its end."""
 
-    def __init__(self, number: int, order: OrderRow | None) -> None:
+    def __init__(self, number: int, order: OrderRow | None, terms: TermsState) -> None:
         self.number = number
         self.order = order
+        self.terms = terms
         self.fate = Fate.LIVE
         self.ended: Ended | None = None
         self.symbol = ""
@@ -69,15 +77,33 @@ class OrderTrace:
     def _follow(self, row: EventRow, batch: Applied) -> None:
         if row.kind == EventKind.ACCEPTED:
             self.order = _entered(row)
+            self.terms = _terms_of(batch, row)
         assert self.order is not None
-        self.order = self.order._replace(client_order_id=row.client_order_id, leaves=row.leaves)
+        # Of an iceberg, Rested tells what it shows; that is told to no session.
+        leaves = self.order.leaves if row.kind == EventKind.RESTED else row.leaves
+        self.order = self.order._replace(client_order_id=row.client_order_id, leaves=leaves)
         if row.kind == EventKind.EXECUTED:
             self.order = self.order._replace(executed=self.order.executed + row.quantity)
         elif row.kind == EventKind.REPLACED:
-            expires = _expires_of(batch, row.sequence) or self.order.expires
-            self.order = self.order._replace(price=row.price, expires=expires)
+            self._replaced(row, _command(batch, row.sequence))
+        elif row.kind == EventKind.RESTATED:
+            self.order = self.order._replace(price=row.price)
+        if row.kind == EventKind.TRIGGERED:
+            self.terms = structs.replace(self.terms, trigger_price=row.detail)
         if row.kind in _FATES or (row.kind == EventKind.EXECUTED and row.leaves == 0):
             self._end(row)
+
+    def _replaced(self, row: EventRow, command: CommandRow) -> None:
+        assert self.order is not None
+        expires = command.expires or self.order.expires
+        self.order = self.order._replace(price=row.price, expires=expires)
+        is_pegged = row.flags >> TYPE_SHIFT & TYPE_MASK == OrderType.PEGGED
+        self.terms = structs.replace(
+            self.terms,
+            display=command.column_12 or self.terms.display,
+            trigger_price=command.column_14 or self.terms.trigger_price,
+            limit=command.price if is_pegged else self.terms.limit,
+        )
 
     def _end(self, row: EventRow) -> None:
         self.fate = _FATES.get(row.kind, Fate.EXECUTED)
@@ -86,10 +112,23 @@ class OrderTrace:
         self.ended = Ended(row.sequence, row.time, still_open, reason)
 
 
-def _expires_of(batch: Applied, sequence: int) -> int:
-    """The expiry that a ReplaceOrder names, which no event repeats; 0 if it names none."""
-    at = HEADER_SIZE + (sequence - batch.header.first) * ROW_SIZE + C11
-    return int.from_bytes(batch.value[at : at + 8], "little", signed=True)
+def _command(batch: Applied, sequence: int) -> CommandRow:
+    """The command of a row: no event repeats the expiry, the display and the trigger price that it names."""
+    at = HEADER_SIZE + (sequence - batch.header.first) * ROW_SIZE
+    return next(command_rows(batch.value, at, at + ROW_SIZE))
+
+
+def _terms_of(batch: Applied, row: EventRow) -> TermsState:
+    """What an order came with that its `Accepted` does not tell."""
+    command = _command(batch, row.sequence)
+    is_pegged = row.flags >> TYPE_SHIFT & TYPE_MASK == OrderType.PEGGED
+    return TermsState(
+        order_number=row.order_number,
+        display=command.column_12,
+        trigger_price=command.column_14,
+        offset=command.original_client_order_id,
+        limit=command.price if is_pegged else 0,
+    )
 
 
 def _entered(row: EventRow) -> OrderRow:

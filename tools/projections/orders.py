@@ -6,7 +6,6 @@ from typing import Final
 
 from core.kinds import (
     POST_ONLY,
-    REMOVED,
     SIDE_MASK,
     TIME_IN_FORCE_MASK,
     TIME_IN_FORCE_SHIFT,
@@ -19,7 +18,7 @@ from core.kinds import (
 from core.messages import EVENTS
 from core.reasons import CancelReason
 from journal.errors import CorruptEvents
-from tools.event_rows import ORDER_EVENTS, EventRow, event_rows
+from tools.event_rows import ORDER_EVENTS, EventRow, event_rows, other_side
 from tools.projections.tables import SIDES, Batch, Fold, Select, Table, Type, Values, table
 
 ORDERS = table(
@@ -39,6 +38,7 @@ ORDER_EVENTS_TABLE = table(
 
 LIVE: Final = "live"
 _EXECUTED: Final = int(EventKind.EXECUTED)
+_RESTED: Final = int(EventKind.RESTED)
 _NAMES: Final = {kind: EVENTS[kind].__name__ for kind in map(int, ORDER_EVENTS)}
 _TYPES: Final = {int(order_type): order_type.name for order_type in OrderType}
 _TIMES: Final = {int(time): time.name for time in TimeInForce}
@@ -108,7 +108,10 @@ class Orders(Fold):
         if order is None:
             order = self._live[event.order_number] = _entered(event)
         _CHANGES[event.kind](order, event)
-        order.leaves, order.last_sequence, order.last_time = event.leaves, event.sequence, event.time
+        if event.kind != _RESTED:
+            # Of an iceberg, Rested tells what it shows.
+            order.leaves = event.leaves
+        order.last_sequence, order.last_time = event.sequence, event.time
         self._events.append(
             (
                 event.order_number, order.events, event.sequence, event.time, _NAMES[event.kind], event.flags,
@@ -129,10 +132,9 @@ class Orders(Fold):
 
 
 def _against(events: list[EventRow], at: int) -> int:
-    """The other order of a match: the incoming side stands behind the resting one. CorruptEvents."""
-    event = events[at]
-    other = at - 1 if event.flags & REMOVED else at + 1
-    if not 0 <= other < len(events) or events[other].kind != _EXECUTED or events[other].detail != event.detail:
+    """The other order of a match. CorruptEvents."""
+    event, other = events[at], other_side(events, at)
+    if other is None:
         raise CorruptEvents(f"events of command {event.sequence}", f"match {event.detail} has one side")
     return events[other].order_number
 
@@ -167,7 +169,7 @@ def _entered(event: EventRow) -> Order:
 
 
 def _nothing(_order: Order, _event: EventRow) -> None:
-    """Accepted and Rested say nothing that is not known."""
+    """Accepted, Rested and Triggered say nothing that is not known."""
 
 
 def _executed(order: Order, event: EventRow) -> None:
@@ -182,6 +184,10 @@ def _reduced(order: Order, event: EventRow) -> None:
 
 def _replaced(order: Order, event: EventRow) -> None:
     order.client_order_id, order.price, order.quantity = event.client_order_id, event.price, event.quantity
+
+
+def _restated(order: Order, event: EventRow) -> None:
+    order.price = event.price
 
 
 def _canceled(order: Order, event: EventRow) -> None:
@@ -200,4 +206,6 @@ _CHANGES: Final = {
     int(EventKind.CANCELED): _canceled,
     int(EventKind.EXPIRED): _expired,
     int(EventKind.RESTED): _nothing,
+    int(EventKind.TRIGGERED): _nothing,
+    int(EventKind.RESTATED): _restated,
 }

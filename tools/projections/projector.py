@@ -4,12 +4,12 @@ While there is more to read, batches are gathered; at the end of what is there, 
 is behind writes few large transactions, and one that follows writes each batch as it comes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from eventsourcing.dispatch import singledispatchmethod
-from eventsourcing.persistence import StoredEvent, Tracking
+from eventsourcing.persistence import Tracking
 from eventsourcing.projection import ApplicationSubscription, Projection
 
 from core.kinds import ROW_SIZE
@@ -17,12 +17,13 @@ from journal.batch import HEADER_SIZE
 from journal.check import check
 from journal.directory import JournalDirectory
 from journal.errors import Diverged, Gap, NotAJournal
-from journal.event_batch import ORIGINATOR, EventBatch
+from journal.event_batch import EventBatch
 from journal.log_source import EventsAbsent
 from journal.market_log import MarketLog
 from tools.failures import Failure
 from tools.market_application import Market
 from tools.projections.database import Database
+from tools.projections.held import Log, held
 from tools.projections.tables import Batch, Fold
 from tools.projections.view import View
 
@@ -31,23 +32,6 @@ GATHERED_ROWS: Final = 65_536
 
 Watch = Callable[[int], None]
 """Told the last row that was taken."""
-
-
-class Log(Protocol):
-    """What a projection needs of the market log but its notifications."""
-
-    @property
-    def journal(self) -> JournalDirectory:
-        """The journal, open for reading."""
-
-    def max_notification_id(self) -> int | None:
-        """The last row whose events are there."""
-
-    def hash_at(self, notification_id: int) -> bytes | None:
-        """Hash of the journal's batch that ends at a row."""
-
-    def select_events(self, originator_id: str, *, gt: int, lte: int) -> Sequence[StoredEvent]:
-        """The batches that end after row `gt` and not after row `lte`, as they are stored."""
 
 
 class MarketProjection(Projection[View]):
@@ -97,17 +81,17 @@ class MarketProjection(Projection[View]):
     def write(self) -> None:
         """Write what was gathered, with its position, in one transaction.
 
-        Gap if the journal does not hold it, Diverged if another journal has taken the place of the one it came from.
+        An event store that is being made anew is waited for. Gap if the journal does not hold the batch, Diverged if another
+        journal has taken the place of the one it came from.
         """
         if self._pending is None:
             return
         last = self._pending.notification_id
-        known, stored = self._log.hash_at(last), self._log.select_events(ORIGINATOR, gt=last - 1, lte=last)
-        if known is None or not stored:
-            raise Gap(f"batch ending at {last}", "the journal does not hold it any more")
-        if stored[0].state != self._sealed or self._log.hash_at(last) != known:
+        there = held(self._log, last)
+        # Asked twice: the journal may be another one since its events were looked at.
+        if there.events != self._sealed or held(self._log, last).hash != there.hash:
             raise Diverged(f"batch ending at {last}", "another journal stands where the events were read")
-        self.view.write(self._fold.changes(), self._pending, known.hex())
+        self.view.write(self._fold.changes(), self._pending, there.hash.hex())
         self._pending, self._gathered = None, 0
 
 

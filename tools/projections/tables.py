@@ -18,6 +18,7 @@ from journal.errors import CorruptEvents
 ROW: Final = struct.Struct(f"<{COLUMNS}q")
 _SETTLED: Final = int(EventKind.SETTLED)
 _EXECUTED: Final = int(EventKind.EXECUTED)
+_TRADED: Final = int(EventKind.TRADED)
 SIDES: Final = ("buy", "sell")
 
 Values = tuple[Any, ...]
@@ -111,16 +112,18 @@ class Match(NamedTuple):
 
 
 def matches(events: bytes) -> Iterator[Match]:
-    """The matches among event rows: two `Executed` and a `Settled` each. CorruptEvents."""
-    for at, kind in enumerate(columns(events)[::COLUMNS]):
+    """The matches among event rows: two `Executed`, with a `Traded` between them or not, and a `Settled`. CorruptEvents."""
+    kinds = columns(events)[::COLUMNS]
+    for at, kind in enumerate(kinds):
         if kind == _SETTLED:
-            yield _match(events, (at - 2) * ROW_SIZE)
+            between = at >= 3 and kinds[at - 2] == _TRADED
+            yield _match(events, at, at - 3 if between else at - 2)
 
 
-def _match(events: bytes, at: int) -> Match:
-    settled = ROW.unpack_from(events, at + 2 * ROW_SIZE)
-    resting = ROW.unpack_from(events, max(at, 0))
-    incoming = ROW.unpack_from(events, max(at + ROW_SIZE, 0))
+def _match(events: bytes, at: int, begin: int) -> Match:
+    settled = ROW.unpack_from(events, at * ROW_SIZE)
+    resting = ROW.unpack_from(events, max(begin, 0) * ROW_SIZE)
+    incoming = ROW.unpack_from(events, max(at - 1, 0) * ROW_SIZE)
     number = settled[13]
     kinds = (resting[0], resting[5] & REMOVED, incoming[0], incoming[5] & REMOVED)
     if kinds != (_EXECUTED, 0, _EXECUTED, REMOVED) or (resting[13], incoming[13]) != (number, number):

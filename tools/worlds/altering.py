@@ -7,12 +7,16 @@ from typing import Any, NamedTuple
 
 from core.kinds import (
     POST_ONLY,
+    PREVENTION_MASK,
+    PREVENTION_SHIFT,
+    SLIDE,
     TIME_IN_FORCE_MASK,
     TIME_IN_FORCE_SHIFT,
     TYPE_MASK,
     TYPE_SHIFT,
     CommandKind,
     OrderType,
+    Prevention,
     TimeInForce,
     TradingState,
 )
@@ -75,8 +79,11 @@ class Altering:
                 made = to_row(changed(from_row(row), rule.terms(), self._symbols))
             except RowError:
                 return row
-        elif columns[0] == CommandKind.ENTER_ORDER and rule.post_only is not None and self._covers(rule, columns):
-            made = _post_only(columns, wanted=rule.post_only)
+        elif columns[0] == CommandKind.ENTER_ORDER and self._covers(rule, columns):
+            if rule.post_only is not None:
+                made = _post_only(columns, wanted=rule.post_only)
+            if rule.self_trade is not None:
+                made = _prevented(_ROW.unpack(made), Prevention[rule.self_trade])
         self.met[name] += made != row
         return made
 
@@ -151,9 +158,17 @@ def _definition(known: InstrumentState, terms: Mapping[str, int]) -> Command:
 
 def _post_only(columns: Columns, *, wanted: bool) -> bytes:
     """The order with the flag set or cleared; only a LIMIT order that may stand can be post-only."""
-    flags = columns[5] & ~POST_ONLY
+    flags = columns[5] & ~(POST_ONLY | SLIDE)
     limit = columns[5] >> TYPE_SHIFT & TYPE_MASK == OrderType.LIMIT
     stands = columns[5] >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK in _RESTS
     if wanted and limit and stands:
         flags |= POST_ONLY
+    return _ROW.pack(*columns[:5], flags, *columns[6:])
+
+
+def _prevented(columns: Columns, mode: Prevention) -> bytes:
+    """The order with this self-trade prevention in the place of its own; SPEND_AT_MOST may not name DECREMENT."""
+    if columns[5] >> TYPE_SHIFT & TYPE_MASK == OrderType.SPEND_AT_MOST and mode == Prevention.DECREMENT:
+        mode = Prevention.CANCEL_NEWEST
+    flags = columns[5] & ~(PREVENTION_MASK << PREVENTION_SHIFT) | mode << PREVENTION_SHIFT
     return _ROW.pack(*columns[:5], flags, *columns[6:])

@@ -32,7 +32,7 @@ Instrument = str | Number
 
 TERMS: Final = ("maker_fee", "taker_fee", "price_max", "quantity_max")
 """What a rule can change of an instrument, by a DefineInstrument."""
-RULES: Final = (*TERMS, "state", "post_only")
+RULES: Final = (*TERMS, "state", "post_only", "self_trade")
 _KEPT: Final = frozenset({CommandKind.QUARANTINE, CommandKind.PROMOTE, CommandKind.UPGRADE})
 _ORIGINAL: Final = 15
 
@@ -134,6 +134,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"fir
     quantity_max: Row | None = None
     state: Literal["OPEN", "CANCEL_ONLY", "HALTED"] | None = None
     post_only: bool | None = None
+    self_trade: Literal["ALLOW", "CANCEL_NEWEST", "CANCEL_OLDEST", "CANCEL_BOTH", "DECREMENT"] | None = None
 
     def __post_init__(self) -> None:
         """ValueError where nothing is changed, or not for what is named."""
@@ -143,8 +144,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"fir
             raise ValueError(f"{', '.join(self.terms())}: of which instrument")
         if self.state and self.instrument is not None and self.account is not None:
             raise ValueError("state: of an instrument or of an account")
-        if self.post_only is None and (self.session is not None or (self.account is not None and not self.state)):
-            raise ValueError("an account or a session goes with post_only, an account with state")
+        of_orders = self.post_only is not None or self.self_trade is not None
+        if not of_orders and (self.session is not None or (self.account is not None and not self.state)):
+            raise ValueError("an account or a session goes with post_only and self_trade, an account with state")
 
     def terms(self) -> dict[str, int]:
         """What it changes of an instrument."""

@@ -5,22 +5,50 @@ from enum import IntEnum
 from typing import Any, Final
 
 from core.kinds import (
+    ALL_OR_NONE,
+    BASIS_POINTS,
+    EXPOSURES,
+    HIDDEN,
+    MARKET_RESTS,
     ONLY_BUYS,
     ONLY_SELLS,
+    PEG_MASK,
+    PEG_SHIFT,
     POST_ONLY,
+    PREVENTION_MASK,
+    PREVENTION_SHIFT,
+    REDUCE_ONLY,
     REENTER,
     SIDE_MASK,
+    SLIDE,
     TIME_IN_FORCE_MASK,
     TIME_IN_FORCE_SHIFT,
     TYPE_MASK,
     TYPE_SHIFT,
+    AccountStanding,
+    KillAct,
+    Limit,
     OrderType,
+    Peg,
+    Prevention,
     Role,
     Side,
     TimeInForce,
     TradingState,
 )
-from core.messages import COMMANDS, EnterOrder, GrantSession, MassCancel, ReplaceOrder, Row, SetTradingState
+from core.messages import (
+    COMMANDS,
+    EnterOrder,
+    GrantSession,
+    Kill,
+    MassCancel,
+    ReplaceOrder,
+    Row,
+    SetAccount,
+    SetLimit,
+    SetRules,
+    SetTradingState,
+)
 from core.rows import RowError, layout, pack_halves, to_row, unpack_halves
 from replicas.sequencer import TIME_MAX
 
@@ -43,7 +71,15 @@ _BITS: Final[dict[tuple[type[Row], str], tuple[int, dict[Any, int]]]] = {
         TIME_IN_FORCE_MASK << TIME_IN_FORCE_SHIFT,
         _names(TimeInForce, TIME_IN_FORCE_SHIFT),
     ),
-    (EnterOrder, "post_only"): (POST_ONLY, {True: POST_ONLY, False: 0}),
+    (EnterOrder, "post_only"): (POST_ONLY | SLIDE, {True: POST_ONLY, False: 0, "SLIDE": SLIDE}),
+    (EnterOrder, "self_trade"): (PREVENTION_MASK << PREVENTION_SHIFT, _names(Prevention, PREVENTION_SHIFT)),
+    (EnterOrder, "reduce_only"): (REDUCE_ONLY, {True: REDUCE_ONLY, False: 0}),
+    (EnterOrder, "hidden"): (HIDDEN, {True: HIDDEN, False: 0}),
+    (EnterOrder, "all_or_none"): (ALL_OR_NONE, {True: ALL_OR_NONE, False: 0}),
+    (EnterOrder, "peg"): (PEG_MASK << PEG_SHIFT, _names(Peg, PEG_SHIFT)),
+    (EnterOrder, "basis_points"): (BASIS_POINTS, {True: BASIS_POINTS, False: 0}),
+    (SetRules, "exposures"): (EXPOSURES, {True: EXPOSURES, False: 0}),
+    (SetRules, "market_rests"): (MARKET_RESTS, {True: MARKET_RESTS, False: 0}),
     (ReplaceOrder, "reenter"): (REENTER, {True: REENTER, False: 0}),
     (MassCancel, "side"): (ONLY_BUYS | ONLY_SELLS, {"BUY": ONLY_BUYS, "SELL": ONLY_SELLS}),
 }
@@ -51,6 +87,10 @@ _BITS: Final[dict[tuple[type[Row], str], tuple[int, dict[Any, int]]]] = {
 _VALUES: Final[dict[tuple[type[Row], str], dict[Any, int]]] = {
     (SetTradingState, "state"): _names(TradingState),
     (GrantSession, "role"): _names(Role),
+    (SetAccount, "state"): _names(AccountStanding),
+    (SetAccount, "prevention"): _names(Prevention),
+    (SetLimit, "limit"): _names(Limit),
+    (Kill, "act"): _names(KillAct),
 }
 
 

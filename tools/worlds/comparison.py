@@ -1,7 +1,8 @@
 """Two worlds compared command by command and at their end: totals, and the first differences of each kind with both versions."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
 from core.kinds import ROW_SIZE
@@ -9,7 +10,7 @@ from tools.dump import readable, row_text
 from tools.worlds.differences import KINDS, OTHER, Parting, partings
 from tools.worlds.end_states import World, end_partings
 from tools.worlds.intended import Intended
-from tools.worlds.telling import Key, Telling, by_command
+from tools.worlds.telling import Key, Said, Telling, by_command
 
 LISTED: Final = 5
 """Differences of each kind that are shown with both versions."""
@@ -81,8 +82,9 @@ class Comparison:
         if in_step and not found and not self._shifted:
             # Nothing came before that could have shifted a number.
             found = [Parting(OTHER, (), ())]
+        alike = _alike(_cut(left), _cut(right)) if in_step else _alike(*said)
         for parting in found:
-            self._take(parting, key, sequence, (left, right))
+            self._take(parting, key, sequence, (left, right), alike)
 
     def raised(self, sequence: int, left: bytes, told: str) -> None:
         """The second world ends at this row, because its engine raised: always shown, and never meant."""
@@ -101,10 +103,10 @@ class Comparison:
         if left != right and not self._shifted and not self.found:
             self._count(Parting(OTHER, (), ()), "end", sequence, _state_texts(left, right))
 
-    def _take(self, parting: Parting, key: Key, sequence: int, rows: tuple[bytes, bytes]) -> None:
+    def _take(self, parting: Parting, key: Key, sequence: int, rows: tuple[bytes, bytes], alike: int) -> None:
         texts: tuple[tuple[str, ...], ...] = ((), ())
         if len(self.listed[parting.kind]) < self._most:
-            texts = _texts(rows[0]), _texts(rows[1])
+            texts = _texts(rows[0], alike), _texts(rows[1], alike)
         self._count(parting, key, sequence, texts)
 
     def _count(self, parting: Parting, key: Key, sequence: int, texts: tuple[tuple[str, ...], ...]) -> None:
@@ -168,10 +170,24 @@ class Comparison:
                 yield f"  {name:{width}}  {line}"
 
 
-def _texts(rows: bytes) -> tuple[str, ...]:
-    shown = [row_text(row).strip() for row in readable(rows, 0, min(len(rows), _LINES * ROW_SIZE))]
-    more = len(rows) // ROW_SIZE - len(shown)
-    return (*shown, f"and {more} more") if more else tuple(shown)
+def _cut(rows: bytes) -> list[bytes]:
+    return [rows[at : at + ROW_SIZE] for at in range(0, len(rows), ROW_SIZE)]
+
+
+def _alike(left: Sequence[Said | bytes], right: Sequence[Said | bytes]) -> int:
+    """How many events a command begins with that say the same in both worlds; 0 where all of them can be shown."""
+    if max(len(left), len(right)) <= _LINES:
+        return 0
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
+
+
+def _texts(rows: bytes, alike: int = 0) -> tuple[str, ...]:
+    """The rows behind those that are alike, as far as they can be shown; how many stand before and behind them."""
+    begin, count = alike * ROW_SIZE, len(rows) // ROW_SIZE
+    shown = [row_text(row).strip() for row in readable(rows, begin, min(len(rows), begin + _LINES * ROW_SIZE))]
+    before = [f"{alike} the same in both, then"] if alike else []
+    more = count - alike - len(shown)
+    return (*before, *(shown or ["nothing"] * bool(before)), *([f"and {more} more"] if more else []))
 
 
 def _state_texts(left: bytes, right: bytes) -> tuple[tuple[str, ...], ...]:

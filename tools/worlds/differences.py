@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Final, NamedTuple, TypeVar
 
 from core.kinds import KEPT_PLACE, REMOVED, EventKind
-from tools.event_rows import ORDER_EVENTS
+from tools.event_rows import ORDER_EVENTS, SHOWING
 from tools.worlds.telling import Said
 
 EXECUTION: Final = "execution"
@@ -149,7 +149,7 @@ def _rest(left: list[Said], right: list[Said]) -> Parting:
     """Other events about orders, or about anything."""
     ours, theirs = Counter(left), Counter(right)
     differing = [*(ours - theirs), *(theirs - ours)] or [*left, *right]
-    about_orders = [said for said in differing if said.kind in ORDER_EVENTS]
+    about_orders = [said for said in differing if said.kind in ORDER_EVENTS or said.kind in SHOWING]
     kind = ORDER if len(about_orders) == len(differing) else OTHER
     accounts = _sorted(said.account for said in about_orders)
     return Parting(kind, _sorted(said.instrument for said in about_orders), accounts)

@@ -6,16 +6,16 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from core.kinds import ROW_SIZE, SIDE_MASK
+from core.kinds import HIDDEN, ROW_SIZE, SIDE_MASK
 from core.messages import (
     AnswersState,
     BalanceState,
     CurrencyState,
     DigestState,
-    FirmState,
     OrderState,
     QuarantinedState,
     StateEnd,
+    TermsState,
     TodoState,
 )
 from core.rows import RowError, from_row
@@ -33,12 +33,14 @@ NUMBERS: Final = frozenset(
         "market_data",
         "inbound",
         "outbound",
+        "drop_copy",
+        "arrival",
     }
 )
 """Fields that count what was told, or name an order by its number: they follow from the events, which are compared themselves."""
-_APART: Final = (OrderState, BalanceState, CurrencyState, FirmState, AnswersState, DigestState, StateEnd)
+_APART: Final = (OrderState, TermsState, BalanceState, CurrencyState, AnswersState, DigestState, StateEnd)
 _SECRET: Final = ("hash_0", "hash_1", "hash_2", "hash_3", "salt_0", "salt_1")
-_IDENTITY: Final = ("instrument", "account", "session", "grantee", "command")
+_IDENTITY: Final = ("instrument", "account", "session", "grantee", "command", "named", "firm", "limit")
 
 Name = Callable[[int], Key]
 
@@ -120,9 +122,14 @@ def _balances(world: World) -> _Items:
 
 def _orders(world: World) -> _Items:
     found: _Items = {}
+    beyond = {row.order_number: row for row in world.of_type(TermsState)}
     for row in world.of_type(OrderState):
         terms = msgspec.to_builtins(row)
         del terms["order_number"], terms["timer"]
+        if row.order_number in beyond:
+            # The row from which it waits has another number in another world.
+            terms |= msgspec.to_builtins(beyond[row.order_number])
+            del terms["order_number"], terms["armed"]
         text = " ".join(f"{name}={value}" for name, value in terms.items() if value)
         name = world.name(row.order_number)
         found[name] = _Item((row.instrument,), (row.account,), f"{_called(name)}: {text}")
@@ -149,8 +156,11 @@ def _queues(left: World, right: World) -> Iterator[EndParting]:
 def _levels(world: World) -> dict[tuple[int, int, int], dict[Key, int]]:
     """Per instrument, side and price: the orders in queue order, with their accounts."""
     found: defaultdict[tuple[int, int, int], dict[Key, int]] = defaultdict(dict)
+    waiting = {row.order_number for row in world.of_type(TermsState) if row.waits}
     for row in world.of_type(OrderState):
-        found[row.instrument, row.flags & SIDE_MASK, row.price][world.name(row.order_number)] = row.account
+        if row.order_number not in waiting:
+            level = row.instrument, row.flags & (SIDE_MASK | HIDDEN), row.price
+            found[level][world.name(row.order_number)] = row.account
     return dict(found)
 
 

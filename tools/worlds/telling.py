@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from core.kinds import COLUMNS, ROW_SIZE, EventKind
 from core.messages import AccountState, EngineState, FirmState, InstrumentState, OrderState, SessionState
 from tools.books import state_rows
-from tools.event_rows import ORDER_EVENTS, EventRow, event_rows
+from tools.event_rows import ORDER_EVENTS, SHOWING, EventRow, event_rows
 
 Key = int | str
 """How a command is named: by its sequence number, or by a word where it has none of its own."""
@@ -46,7 +46,7 @@ _INBOUND: dict[int, tuple[int, ...]] = {
     EventKind.REPEATED: (6,),
 }
 """Columns that repeat the inbound number of a command, which is another one where earlier commands are missing."""
-_NAMED = ORDER_EVENTS | {EventKind.ACKNOWLEDGED, EventKind.QUARANTINED}
+_NAMED = ORDER_EVENTS | SHOWING | {EventKind.ACKNOWLEDGED, EventKind.QUARANTINED}
 _LAST = frozenset({EventKind.EXECUTED, EventKind.CANCELED, EventKind.EXPIRED})
 _TEXT = struct.Struct("<2q")
 
@@ -117,14 +117,20 @@ class Telling:
             columns[14] = _step(self._copies, self._firms.get(event.account, 0), event.drop_copy)
             columns[15] = _step(self._copies, self._firms.get(event.client_order_id, 0), event.market_data)
         elif event.drop_copy:
-            columns[14] = _step(self._copies, self._firms.get(event.account, 0), event.drop_copy)
+            columns[14] = _step(self._copies, self._firm(event), event.drop_copy)
         if event.kind != EventKind.SETTLED and event.market_data:
             columns[15] = _step(self._market, event.instrument, event.market_data)
-        if event.kind in {EventKind.EXECUTED, EventKind.SETTLED}:
+        if event.kind in {EventKind.EXECUTED, EventKind.SETTLED, EventKind.TRADED}:
             columns[13] = event.detail - self._matches
         elif event.kind == EventKind.REPEATED:
             # The first outbound number of an answer that was given long ago, by the numbers of this world.
             columns[8] = 0
+
+    def _firm(self, event: EventRow) -> int:
+        """The firm whose drop copy an event is part of: that of its account, or the one that it names itself (column 9)."""
+        own = event.account == 0 and event.kind in {EventKind.KILLED, EventKind.LIMIT_SET}
+        firm: int = event.price if own else self._firms.get(event.account, 0)
+        return firm
 
 
 def _step(last: dict[int, int], of: int, number: int) -> int:
