@@ -4,7 +4,7 @@ from core import messages as m
 from core.kinds import EXPOSURES, MARKET_RESTS, AccountStanding, KillAct, Limit
 from core.rows import pack_halves
 from tests.model_limits import BOUNDS
-from tests.stream_orders import EXTREMES
+from tests.stream_orders import EXTREMES, FAR
 
 
 class Rules:
@@ -12,6 +12,7 @@ class Rules:
 
     SESSIONS = (1, 2, 3, 4)
     FIRMS = (7, 8, 9)
+    LEADS = (1, 2, 3, FAR)
 
     def barred(self):
         """The accounts that may not enter everything."""
@@ -85,7 +86,7 @@ class Rules:
 
     def SetAllocation(self):  # noqa: N802
         rng = self.rng
-        share, account = rng.choice((100_000, 333_333, 500_000, 1_000_000)), self.account()
+        share, account = rng.choice((100_000, 333_333, 500_000, 1_000_000)), rng.choice(self.LEADS)
         steps = (
             1 | rng.choice((0, 0, 3, 20)) << 48, 2 | share << 8 | account << 28, 3 | share << 8 | rng.choice((0, 1, 2, 5)) << 48,
             4, 3 | 1_000_000 << 8,

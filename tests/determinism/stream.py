@@ -11,6 +11,7 @@ from msgspec import structs
 from core import messages as m
 from core.kinds import (
     EXPOSURES,
+    FEE_PERIOD,
     MARKET_RESTS,
     ONLY_BUYS,
     ONLY_SELLS,
@@ -83,7 +84,8 @@ SETUP = (
 
 WEIGHTS = {
     "enter": 62, "replace": 8, "reduce": 4, "cancel": 3, "mass_cancel": 1, "advance": 6, "money": 3, "state": 3,
-    "end_of_day": 1, "define": 3, "strange": 4, "repeat": 2, "kill": 0.4, "standing": 1.2, "limit": 4, "rules": 1,
+    "end_of_day": 1, "define": 3, "strange": 4, "repeat": 2, "kill": 0.4, "standing": 1.2, "limit": 4, "rules": 1, "allocation": 1,
+    "schedule": 1,
 }  # fmt: skip
 
 
@@ -92,6 +94,7 @@ class Stream(Orders, Rules):
 
     SESSIONS = (1, 2, 3)
     FIRMS = (1, 2, 3)
+    LEADS = (1, 2, 3, FAR_ACCOUNT)
 
     def __init__(self, seed, *, every=False):
         self.rng = random.Random(seed)
@@ -217,6 +220,14 @@ class Stream(Orders, Rules):
             self.to_widen.append(structs.replace(command, session=0, value=most, second=high, reason=""))
         return self.numbered(command, command.session)
 
+    def allocation(self):
+        command = self.SetAllocation()
+        return self.numbered(command, command.session)
+
+    def schedule(self):
+        command = self.SetFeeSchedule()
+        return self.numbered(command, command.session)
+
     def rules(self):
         command = self.SetRules()
         return self.numbered(command, command.session)
@@ -249,7 +260,9 @@ class Stream(Orders, Rules):
 
     def end_of_day(self):
         self.day += 1
-        return self.numbered(m.EndOfDay(day=20_240_000 + self.day), self.venue())
+        return self.numbered(
+            m.EndOfDay(flags=self.rng.choice((0, 0, FEE_PERIOD)), day=20_240_000 + self.day), self.venue()
+        )
 
     def define(self):
         rng = self.rng

@@ -49,6 +49,11 @@ def versions():
     return sorted(int(match[1]) for match in found if match)
 
 
+def newest():
+    """The folder of the newest version, which is of the semantics of this release."""
+    return FOLDER / f"v{versions()[-1]}"
+
+
 def write_values(path, values):
     """Store byte strings, each behind its length."""
     path.write_bytes(b"".join(_LENGTH.pack(len(value)) + value for value in values))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib import import_module
 
 LEVELS = {"core.placing.LEVELS_MAX": 2}
-MATCHES = {"core.crossing.MATCHES_MAX": 2, "core.matching.MATCHES_MAX": 2}
+MATCHES = {f"core.{module}.MATCHES_MAX": 2 for module in ("crossing", "matching", "allocating")}
 STEPS = {"core.timers.STEPS_MAX": 2, "core.control.STEPS_MAX": 2}
 TODOS = {"core.control.TODOS_MAX": 1, "core.venue_rules.TODOS_MAX": 1, "core.cancels.TODOS_MAX": 1}
 FAR = "open_account account=2000 firm=9 name=Far\nop masscancel\n"
@@ -71,6 +71,39 @@ A enter 4 sell 1 @ 100
 A enter 5 sell 1 @ 100
 B enter 3 buy 3 @ 101
 """),
+    "shares of many": (
+        MATCHES,
+        """\
+set_allocation instrument=1 step_1=256000003
+A enter 1 sell 1 @ 100
+A enter 2 buy 5 @ 100 stp oldest ioc
+A enter 3 sell 1 @ 100
+A enter 4 buy 5 @ 100 stp newest
+A enter 5 sell 1 @ 100
+A enter 6 sell 1 @ 100
+A enter 7 buy 9 @ 100 stp oldest ioc
+A masscancel
+A enter 8 sell 1 @ 99
+A enter 9 sell 5 @ 100
+A enter 10 sell 5 @ 100
+B enter 1 buy 5 @ 100
+set_allocation instrument=1 c7=1
+set_fee_schedule schedule=1 c6=1
+""",
+    ),
+    "worth beyond the bound": (
+        {},
+        LISTED
+        + """multiplier=1000000000000000000 divisor=1000000000000000000
+set_rules instrument=2 flags=EXPOSURES protection=1
+B enter 1 sell 4 trail 1 by 1 in 2
+A enter 1 sell 1 @ 4 in 2
+C enter 1 buy 1 @ 4 in 2
+C enter 2 buy 1 @ 3 in 2
+C enter 3 buy 1 @ 3 in 2
+A enter 2 sell 1 @ 3 in 2
+""",
+    ),
     "out of reach": ({}, """\
 A enter 1 sell 1 @ 100
 A enter 2 sell 1 @ 105

@@ -142,7 +142,7 @@ def test_no_line_is_left_out():
             is_known = {(module, name), (module, full_name)} & UNREACHABLE.keys()
             if not is_known and not any((module, line) in reached for line in lines):
                 left.append(f"core/{module}.py:{lines.start} {name}: {source[lines.start - 1].strip()}")
-    assert left == []
+    assert left == [], "\n".join(left)
 
 
 def test_the_list_of_the_unreachable_is_needed():

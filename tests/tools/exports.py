@@ -13,7 +13,7 @@ from journal.directory import JournalDirectory
 from replicas.opening import create
 from replicas.replay import is_quarantine, quarantines
 from tests.determinism.stream import Stream
-from tests.golden.make import FOLDER, first_state, read_values
+from tests.golden.make import first_state, newest, read_values
 from tests.model import Model
 from tests.tools.conftest import make
 
@@ -52,7 +52,7 @@ def random_journal(path, seed, count=300):
 
 def golden_journal(path):
     """Every kind of command and event, two quarantines, a promotion, two segments."""
-    values = read_values(FOLDER / "v1" / "journal.batches")
+    values = read_values(newest() / "journal.batches")
     state = first_state(values)
     directory = JournalDirectory.adopt(path, state)
     for value in values[len(state) :]:

@@ -211,7 +211,7 @@ def test_quarantines_are_in_the_tables(tmp_path):
     """A row that was replaced by a halt is told as such, and the books after it say what is halted."""
     journal = golden_journal(tmp_path / "venue")
     rows = export(journal, "events", "--kind", "Quarantined")
-    assert len(rows) == 2
+    assert len(rows) == len(export(journal, "commands", "--kind", "Quarantine")) > 1
     states = export(journal, "books", "--every", "1row")
     assert "HALTED" in {row["trading_state"] for row in states if row["sequence"] == rows[0]["sequence"]}
 
