@@ -20,7 +20,7 @@ from tests.determinism.stream import START, Stream
 
 READER, SECOND, TRADER, NEVER_SET, UNKNOWN = 20, 21, 1, 22, 999
 PASSWORD = b"secret"
-HIDDEN = {"session", "outbound", "account", "client_order_id", "original_client_order_id", "drop_copy"}
+HIDDEN = {"session", "outbound", "account", "client_order_id", "original_client_order_id", "drop_copy", "reason"}
 """What nobody but the owner of an order learns, written down apart from the code that hides it."""
 
 HALTS = [m.SetTradingState(instrument=1, state=TradingState.HALTED)] * 1_000
