@@ -49,9 +49,11 @@ def versions():
     return sorted(int(match[1]) for match in found if match)
 
 
-def newest():
-    """The folder of the newest version, which is of the semantics of this release."""
-    return FOLDER / f"v{versions()[-1]}"
+def present():
+    """The folder of the newest version that was written under the rules of this release."""
+    folders = [FOLDER / f"v{version}" for version in versions()]
+    told = {folder: json.loads((folder / "expected.json").read_text())["semantics"] for folder in folders}
+    return [folder for folder in folders if told[folder] == SEMANTICS][-1]
 
 
 def write_values(path, values):

@@ -5,9 +5,7 @@ from contextlib import closing
 
 from core.kinds import StateKind
 from core.rows import rows
-from journal.directory import JournalDirectory
 from journal.event_store import EventStore
-from tests.golden.make import first_state, newest, read_values
 from tests.tools.conftest import run
 from tests.tools.twins import told_one_by_one
 from tools.engines import EngineRaised, LocalEngine
@@ -131,12 +129,3 @@ def stored(a, b):
 def parts(a, b):
     """The rows whose events differ in the event stores of two nodes."""
     return [row for row, one, other in stored(a, b) if one != other]
-
-
-def golden(path):
-    """The journal that earlier releases are held to, in a directory."""
-    values = read_values(newest() / "journal.batches")
-    state = first_state(values)
-    with closing(JournalDirectory.adopt(path, state)) as journal:
-        for value in values[len(state) :]:
-            journal.append(value)

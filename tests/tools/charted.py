@@ -1,6 +1,7 @@
 """Charts taken apart again: the numbers in a page, and the same by brute force."""
 
 import json
+from collections import defaultdict
 from decimal import Decimal
 from html.parser import HTMLParser
 
@@ -84,22 +85,29 @@ class Brute:
         self.number = number
 
     def engine(self, sequence):
-        """Both sides after a row, as a replay of the engine has them."""
+        """Both sides after a row, as a replay of the engine has them: shown and hidden orders together."""
         with reading(self.journal) as directory:
             machine = machine_at(directory, sequence)
         listed = instruments(machine.rows())
         if self.symbol not in listed:
             return [[], []]
         instrument = machine.engine.instrument(listed[self.symbol].instrument)
-        return [
-            [(level.price, level.total, level.count) for level in reversed(ladder.levels)]
-            for ladder in (instrument.bids, instrument.asks)
-        ]
+        ladders = ((instrument.bids, instrument.hidden_bids), (instrument.asks, instrument.hidden_asks))
+        return [whole(side, *both) for side, both in zip(Side, ladders, strict=True)]
 
     def at(self, time):
         """Both sides after the last row stamped at most then."""
         stamped = [sequence for sequence, when in self.times.items() if when <= time]
         return self.books[stamped[-1]] if stamped else [[], []]
+
+
+def whole(side, shown, hidden):
+    """Price, open quantity and number of orders of every level of two ladders of one side, best first."""
+    found = defaultdict(lambda: [0, 0])
+    for level in (*shown.levels, *hidden.levels):
+        found[level.price][0] += level.total
+        found[level.price][1] += level.count
+    return [(price, *found[price]) for price in sorted(found, reverse=side == Side.BUY)]
 
 
 def touch(book, side):

@@ -13,7 +13,7 @@ from journal.directory import JournalDirectory
 from replicas.opening import create
 from replicas.replay import is_quarantine, quarantines
 from tests.determinism.stream import Stream
-from tests.golden.make import first_state, newest, read_values
+from tests.golden.make import first_state, present, read_values
 from tests.model import Model
 from tests.tools.conftest import make
 
@@ -51,8 +51,8 @@ def random_journal(path, seed, count=300):
 
 
 def golden_journal(path):
-    """Every kind of command and event, two quarantines, a promotion, two segments."""
-    values = read_values(newest() / "journal.batches")
+    """Every kind of command and event, quarantines, a promotion, two segments, under the rules of this release."""
+    values = read_values(present() / "journal.batches")
     state = first_state(values)
     directory = JournalDirectory.adopt(path, state)
     for value in values[len(state) :]:
@@ -99,10 +99,13 @@ def told(path):
 
 
 def levels(model, instrument, side):
-    """Price, open quantity and number of orders of every level of the model's book, best first."""
+    """Price, open quantity and number of orders of every level of the model's whole book, best first.
+
+    Hidden orders stand in it, icebergs with all that they have open; orders that wait or are parked do not.
+    """
     found = defaultdict(lambda: [0, 0])
     for order in model.orders:
-        if (order.instrument, order.side) == (instrument, side):
+        if (order.instrument, order.side) == (instrument, side) and model.stands(order):
             found[order.price][0] += order.leaves
             found[order.price][1] += 1
     return [(price, *found[price]) for price in sorted(found, reverse=side == Side.BUY)]

@@ -16,8 +16,9 @@ from journal.event_store import EventStore
 from replicas.opening import create
 from tests.determinism.stream import START, wire_rows
 from tests.pair import seeds
-from tests.tools.brute import asked, brute, check, check_states, differing, golden, named, parts, stored
+from tests.tools.brute import asked, brute, check, check_states, differing, named, parts, stored
 from tests.tools.conftest import ask, flip, run
+from tests.tools.exports import golden_journal
 from tests.tools.test_errors import refused
 from tests.tools.twins import FAULTS, Twin, checkout, made, row_of, told_one_by_one
 from tools.engines import EngineProcess, LocalEngine
@@ -322,7 +323,7 @@ def test_a_journal_that_ends_earlier_agrees_as_far_as_it_goes(venues, tmp_path):
 
 def test_rows_in_quarantine(engines, tmp_path):
     """A journal with quarantines, several segments and every kind of command, and what another engine makes of it."""
-    golden(tmp_path / "a")
+    golden_journal(tmp_path / "a")
     assert asked(tmp_path / "a", "--engine", checkout(tmp_path / "same"))["same"]
     for number, fault in enumerate(["newest first", "cancels are refused at one price"]):
         expected = brute(tmp_path / "a", LocalEngine(), engines[fault])

@@ -19,7 +19,7 @@ from replicas.replay import replay
 from tests.determinism.stream import stamped_rows
 from tests.pair import seeds
 from tests.paths import CHECKOUT
-from tests.tools.brute import golden
+from tests.tools.exports import golden_journal
 from tests.tools.twins import checkout, made
 from tools import engines as module
 from tools.engines import EngineProcess, EngineRaised, EngineRefused, LocalEngine, replayed
@@ -79,7 +79,7 @@ def test_a_state_goes_over_and_back(other):
 
 def test_a_journal_is_replayed_with_its_quarantines(other, tmp_path):
     """What `replay` yields, and the same state: of several segments, with rows that were replaced by halts."""
-    golden(tmp_path / "venue")
+    golden_journal(tmp_path / "venue")
     with closing(JournalDirectory(tmp_path / "venue")) as journal:
         state = journal.segment(journal.segments()[0]).state()
         machine = Machine.restore(state)

@@ -114,6 +114,10 @@ def check_names(journal, rows):
         assert row["quantity_display"] == decimal_text(row["quantity"], terms.flags >> 8 & 0xFF)
 
 
+FOR_THE_MARKET = m.Rested | m.Traded | m.DisplayChanged
+"""Events about an order that its session is not told."""
+
+
 def lives(journal):
     """What became of every order, found by looking at the events of each alone."""
     histories, refusals = {}, []
@@ -121,7 +125,7 @@ def lives(journal):
         for event in one.events:
             if isinstance(event, m.Rejected) and event.command == m.EnterOrder.KIND:
                 refusals.append((one, event))
-            elif getattr(event, "order_number", 0) and not isinstance(event, m.Acknowledged | m.Rested):
+            elif getattr(event, "order_number", 0) and not isinstance(event, m.Acknowledged | FOR_THE_MARKET):
                 histories.setdefault(event.order_number, []).append(event)
     return histories, refusals
 
@@ -136,6 +140,8 @@ def test_orders_are_the_lives_that_the_model_tells(journal):
         row, first, last = by_number[number], events[0], events[-1]
         matches = [event for event in events if isinstance(event, m.Executed)]
         moved = [event for event in events if isinstance(event, m.Replaced)]
+        priced = [event for event in events if isinstance(event, m.Accepted | m.Replaced | m.Restated)]
+        triggered = [(event.sequence, event.time) for event in events if isinstance(event, m.Triggered)]
         taken = [event for event in events if isinstance(event, m.Reduced | m.Canceled | m.Expired)]
         assert isinstance(first, m.Accepted)
         assert (row["entered_sequence"], row["entered_time"], row["entered_time_utc"]) == (
@@ -157,7 +163,9 @@ def test_orders_are_the_lives_that_the_model_tells(journal):
             [matches[0].time, matches[-1].time] if matches else [None, None]
         )
         assert row["replaced"] == len(moved)
-        assert row["last_price"] == (moved[-1].price if moved else first.price)
+        assert row["last_price"] == priced[-1].price
+        assert (row["triggered_sequence"], row["triggered_time"]) == [(None, None), *triggered][-1]
+        assert len(triggered) <= 1
         assert row["reduced"] == sum(isinstance(event, m.Reduced) for event in events)
         assert row["canceled"] == sum(event.quantity for event in taken)
         assert (row["end"], row["reason"], row["leaves"]) == end_of(last)

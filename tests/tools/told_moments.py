@@ -9,8 +9,8 @@ import random
 from dataclasses import asdict, dataclass
 
 from core import messages as m
+from core.kinds import HIDDEN, Role, Side, TimeInForce
 from core.kinds import OrderType as Type
-from core.kinds import Role, Side, TimeInForce
 from core.reasons import CancelReason
 from core.rows import from_row, unpack_halves
 from core.state import SEMANTICS
@@ -19,6 +19,7 @@ from journal.batch import seal
 from journal.directory import JournalDirectory
 from tests.pair import Pair
 from tests.streams import Stream
+from tools.past.answers import Where
 
 LEFT_OUT = (m.Upgrade, m.Quarantine)
 """What a sequencer alone may bring, or what ends a segment under other rules."""
@@ -138,6 +139,8 @@ class Written:
             self.lives[event.order_number] = Life(
                 event.order_number, flags=event.flags & 0x3FF, accepted=event.sequence, **terms
             )
+        if isinstance(event, m.Restated):
+            self.lives[event.order_number].price = event.price
         if not isinstance(event, m.Executed | m.Replaced | m.Canceled | m.Expired):
             return
         life = self.lives[event.order_number]
@@ -168,6 +171,7 @@ class Written:
             "epoch",
             "day",
             "days",
+            "last",
         )
         kept = {name: getattr(model, name) for name in names}
         kept = {name: dict(value) if isinstance(value, dict) else value for name, value in kept.items()}
@@ -188,10 +192,25 @@ def session_of(session):
 
 
 def queue(truth, instrument, side):
-    """The orders of one side, the one that trades next first."""
+    """The orders of one side, the one that trades next first: at a price those that hide come last."""
     sign = -1 if side == Side.BUY else 1
-    standing = [order for order in truth.orders if (order["instrument"], order["flags"] & 1) == (instrument, side)]
-    return sorted(standing, key=lambda order: (sign * order["price"], order["place"]))
+    sides = [order for order in truth.orders if (order["instrument"], order["flags"] & 1) == (instrument, side)]
+    standing = [order for order in sides if where(order) in {Where.BOOK, Where.HIDDEN}]
+    return sorted(standing, key=lambda order: (sign * order["price"], order["flags"] & HIDDEN, order["place"]))
+
+
+def where(order):
+    """Where a live order is: only in the book it has a place."""
+    if order["waits"]:
+        return Where.CROSSED if order["crossed"] else Where.WAITS
+    if order["price"] == 0:
+        return Where.PARKED
+    return Where.HIDDEN if order["flags"] & HIDDEN else Where.BOOK
+
+
+def shown(order):
+    """What market data shows of a live order."""
+    return (order["shown"] if order["display"] else order["leaves"]) if where(order) == Where.BOOK else 0
 
 
 def levels(truth, instrument, side):
@@ -206,12 +225,12 @@ def check_books(moment, truth):
     """Every book, order by order."""
     for number, instrument in truth.model["instruments"].items():
         book = moment.book(instrument.symbol)
-        for side, shown in ((Side.BUY, book.bids), (Side.SELL, book.asks)):
+        for side, found in ((Side.BUY, book.bids), (Side.SELL, book.asks)):
             want = [
                 (
                     price,
                     sum(o["leaves"] for o in orders),
-                    [(o["number"], o["client_order_id"], o["account"], o["leaves"]) for o in orders],
+                    [(o["number"], o["client_order_id"], o["account"], o["leaves"], shown(o)) for o in orders],
                 )
                 for price, orders in levels(truth, number, side).items()
             ]
@@ -219,9 +238,9 @@ def check_books(moment, truth):
                 (
                     level.price,
                     level.quantity,
-                    [(o.order_number, o.client_order_id, o.account, o.leaves) for o in level.orders],
+                    [(o.order_number, o.client_order_id, o.account, o.leaves, o.shown) for o in level.orders],
                 )
-                for level in shown
+                for level in found
             ]
             assert got == want, f"{instrument.symbol} {side}"
 
@@ -249,10 +268,17 @@ def check_order(moment, truth, number):
         return
     (kept,) = [o for o in truth.orders if o["number"] == number]
     assert (order.leaves, order.over) == (kept["leaves"], kept["over"])
+    assert (order.where, order.shown) == (where(kept), shown(kept)), number
+    terms = (order.display, order.trigger_price, order.offset, order.limit)
+    limit = kept["limit"] if order.order_type == Type.PEGGED else 0
+    assert terms == (kept["display"], kept["trigger"], kept["offset"], limit), number
+    assert found.ended is None
+    if where(kept) not in {Where.BOOK, Where.HIDDEN}:
+        assert found.place is None
+        return
     before = levels(truth, life.instrument, life.flags & 1)[kept["price"]]
     before = before[: [o["number"] for o in before].index(number)]
     assert (found.place.orders_ahead, found.place.quantity_ahead) == (len(before), sum(o["leaves"] for o in before))
-    assert found.ended is None
 
 
 def check_accounts(moment, truth):
@@ -294,6 +320,9 @@ def check_instruments(moment, truth):
             first = [*levels(truth, number, side).items(), None][0]
             want = first and (first[0], sum(o["leaves"] for o in first[1]), len(first[1]))
             assert (best and (best.price, best.quantity, best.orders)) == want
+        live = [order for order in truth.orders if order["instrument"] == number]
+        assert got.waiting == sum(where(order) not in {Where.BOOK, Where.HIDDEN} for order in live)
+        assert got.last_price == model["last"].get(number, 0)
         last = got.last and (got.last.price, got.last.quantity, got.last.sequence, got.last.time, got.last.match_number)
         assert (last, got.searched_from) == (truth.last.get(number), 0)
 
