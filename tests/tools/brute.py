@@ -7,7 +7,7 @@ from core.kinds import StateKind
 from core.rows import rows
 from journal.directory import JournalDirectory
 from journal.event_store import EventStore
-from tests.golden.make import FOLDER, first_state, read_values
+from tests.golden.make import FOLDER, first_state, read_values, versions
 from tests.tools.conftest import run
 from tests.tools.twins import told_one_by_one
 from tools.engines import EngineRaised, LocalEngine
@@ -134,8 +134,8 @@ def parts(a, b):
 
 
 def golden(path):
-    """The journal that earlier releases are held to, in a directory."""
-    values = read_values(FOLDER / "v1" / "journal.batches")
+    """The newest journal that later releases are held to, in a directory: the one that this release replays."""
+    values = read_values(FOLDER / f"v{versions()[-1]}" / "journal.batches")
     state = first_state(values)
     with closing(JournalDirectory.adopt(path, state)) as journal:
         for value in values[len(state) :]:
