@@ -56,7 +56,8 @@ class Recorded:
         def watched(order, resting, quantity):
             side = self.model.side_of(order.instrument, 1 - order.side)
             queue = [(o.number, o.leaves) for o in side if o.price == resting.price]
-            self.queues[self.model.match_numbers + 1] = (side[0].price, queue, resting.maker, order.taker)
+            seen = (side[0].price, queue, resting.maker, order.taker, bool(self.model.is_shared(order, resting)))
+            self.queues[self.model.match_numbers + 1] = seen
             trade(order, resting, quantity)
 
         self.model.trade = watched

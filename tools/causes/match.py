@@ -1,4 +1,4 @@
-"""Why a match came about as it did: the command, the price, the resting order that was first, and what both sides paid."""
+"""Why a match came about as it did: the command, the price, the queue of the resting order, and what both sides paid."""
 
 from typing import Any, Final, NamedTuple
 
@@ -60,7 +60,7 @@ class Match(NamedTuple):
     """A match explained; the numbers are those of rows (ticks, lots, units, ns).
 
     `best` is the best price of the resting side right before it, and `queue` the orders there in the order in which they
-    trade.
+    trade, unless the steps of the instrument share the level among them.
     """
 
     match_number: int
@@ -211,7 +211,7 @@ def _lines(match: Match, names: Names, number: int) -> list[str]:
         f"  {match.resting.text(names, number)}",
         f"  {match.incoming.text(names, number)}",
         f"  why at {price}: that is the resting order's price; the incoming order took {_reach(match, names, number)}",
-        f"  why order {queue[0].order_number}: {price} was the best {side}, and the order the first of {there}:",
+        f"  why order {match.resting.order_number}: {price} was the best {side}, and {_chosen(match)} {there}:",
     ]
     found += [
         f"      order {order.order_number} of account {order.account}, {names.lots(number, order.leaves)}"
@@ -223,6 +223,12 @@ def _lines(match: Match, names: Names, number: int) -> list[str]:
     found += [_amount_text(match, names)]
     found += [_fee_text(party, match, names) for party in (match.resting, match.incoming)]
     return found + [f"  account {entry.account}: {entry_text(entry, names)}" for entry in match.entries]
+
+
+def _chosen(match: Match) -> str:
+    """What the resting order was among those of its price; any of them trades where steps share the level."""
+    is_first = match.queue[0].order_number == match.resting.order_number
+    return "the order the first of" if is_first else "the steps of the instrument share it among"
 
 
 def _undisclosed(order: BookOrder, names: Names, number: int) -> str:
