@@ -71,7 +71,7 @@ class Trade(NamedTuple):
 
 
 class _Queue:
-    """The orders at one price, first to trade first: a dict keeps them in the order in which they were added."""
+    """The orders at one price in order of time: a dict keeps them in the order in which they were added."""
 
     __slots__ = ("orders", "quantity")
 
@@ -155,8 +155,11 @@ class BookBuilder:
     def _execute(self, columns: tuple[int, ...]) -> None:
         price, quantity, order, leaves = columns[9:13]
         side, at, queue = self._find(columns[15], order)
-        if at != price or next(iter(queue.orders)) != order or queue.orders[order] != leaves + quantity:
-            raise Impossible(self._name(columns[15]), f"order {order} is not the next to trade {quantity} at {price}")
+        # Which order of a price trades is not known here: an instrument may share its levels by steps.
+        if at != price or quantity < 1 or leaves < 0 or queue.orders[order] != leaves + quantity:
+            raise Impossible(
+                self._name(columns[15]), f"order {order} cannot trade {quantity} at {price}, with {leaves} left"
+            )
         self._print(columns, side)
         if leaves == 0:
             self._drop(order, side, at, queue)
@@ -243,7 +246,7 @@ class BookBuilder:
         return len(self._places)
 
     def orders(self, side: int) -> Iterator[Resting]:
-        """Level 3: the orders of a side, the one that trades next first. Take no row while it is being read."""
+        """Level 3: the orders of a side, best price first, at one price in order of time. Take no row while it is being read."""
         for price, queue in self._levels(side):
             for order, leaves in queue.orders.items():
                 yield Resting(order, side, price, leaves)

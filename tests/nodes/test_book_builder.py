@@ -1,12 +1,13 @@
 """The client's book is the engine's after every command, and a row that cannot be is refused."""
 
 import pytest
+from msgspec.structs import replace
 
 from core import messages as m
-from core.kinds import KEPT_PLACE, RESTING, ROW_SIZE, EventKind, OrderType, Side, TradingState
+from core.kinds import KEPT_PLACE, RESTING, ROW_SIZE, EventKind, OrderType, Side, Step, TimeInForce, TradingState
 from core.machine import Machine
+from core.rows import pack_halves, to_row
 from core.rows import rows as structs
-from core.rows import to_row
 from journal.errors import Gap
 from replicas.book_builder import Best, BookBuilder, Impossible, Level, Resting
 from replicas.market_rows import PUBLIC, public_rows
@@ -166,9 +167,12 @@ def test_a_number_that_is_not_the_next_is_a_gap_and_changes_nothing(book, number
         rested(3, 1),
         rested(3, 3, flags=Side.SELL),
         rested(3, 3, leaves=0),
-        executed(3, 2, 1, 4),
+        executed(3, 2, 1, 4, price=101),
         executed(3, 1, 1, 4, price=101),
         executed(3, 1, 1, 3),
+        executed(3, 2, 1, 3),
+        executed(3, 1, 0, 5),
+        executed(3, 1, 6, -1),
         executed(3, 9, 1, 0),
         replaced(3, 1, 100, 6, KEPT_PLACE),
         replaced(3, 1, 101, 5, KEPT_PLACE),
@@ -176,8 +180,9 @@ def test_a_number_that_is_not_the_next_is_a_gap_and_changes_nothing(book, number
         replaced(3, 9, 101, 1, RESTING),
         to_row(m.Reduced(instrument=1, price=100, order_number=1, leaves=0, market_data=3)),
         to_row(m.Canceled(instrument=1, price=100, order_number=3, market_data=3)),
-        traded(3, 2, 1, 4),
+        traded(3, 1, 1, 4, price=101),
         traded(3, 1, 1, 3),
+        traded(3, 2, 0, 5),
         traded(3, 9, 1, 0),
         traded(3, 0, 0, 0),
         traded(3, 0, 1, 1),
@@ -204,6 +209,48 @@ def test_a_match_is_a_trade_of_the_incoming_side(book):
     book.apply(executed(4, 1, 3, 0))
     assert [tuple(trade) for trade in book.trades] == [(3, 77, 9, Side.BUY, 100, 2), (4, 77, 9, Side.BUY, 100, 3)]
     assert (shown(book), book.depth(Side.SELL)) == ([(2, 100, 5)], [Level(100, 5, 1)])
+
+
+def test_a_level_that_is_shared_by_steps_trades_beside_its_first_order(book):
+    """Which order trades is the engine's to say: market data does not tell the steps."""
+    book.apply(executed(3, 2, 2, 3))
+    assert shown(book) == [(1, 100, 5), (2, 100, 3)]
+    book.apply(traded(4, 2, 3, 0))
+    assert (shown(book), book.depth(Side.SELL)) == ([(1, 100, 5)], [Level(100, 5, 1)])
+    assert [(trade.quantity, trade.side) for trade in book.trades] == [(2, Side.BUY), (3, Side.BUY)]
+
+
+SHARED = (
+    m.DefineCurrency(currency=1, symbol="USD"),
+    m.DefineCurrency(currency=2, symbol="BTC"),
+    m.DefineInstrument(
+        instrument=1, symbol="BTC/USD", currencies=pack_halves(2, 1), price_max=1_000, quantity_max=1_000
+    ),
+    m.SetAllocation(instrument=1, step_1=Step.LARGEST),
+    m.OpenAccount(account=1, firm=1),
+    *(m.Deposit(account=1, currency=c, amount=10**6) for c in (1, 2)),
+    *(
+        m.EnterOrder(
+            flags=side | OrderType.LIMIT << 1 | TimeInForce.GTC << 5, instrument=1, account=1, client_order_id=client,
+            price=100, quantity=quantity,
+        )
+        for client, (side, quantity) in enumerate([(1, 2), (1, 3), (1, 9), (0, 5), (0, 7), (1, 4), (0, 6)], start=1)
+    ),
+)  # fmt: skip
+"""Commands of a market in which the largest order trades first."""
+
+
+def test_the_book_is_the_engines_where_levels_are_shared():
+    machine, books, beside = Machine(), {}, 0
+    for at, command in enumerate(SHARED, start=1):
+        row = to_row(replace(command, sequence=at, time=at))
+        told = machine.apply(row, 0, len(row))
+        for event in structs(told):
+            first = next(books[1].orders(event.flags & 1), None) if isinstance(event, m.Executed) else None
+            beside += first is not None and event.market_data != 0 and event.order_number != first.order_number
+        take(books, told)
+        compare(books, machine.engine, f"after row {at}")
+    assert beside >= 1
 
 
 def test_as_many_trades_are_kept_as_were_asked_for():

@@ -35,7 +35,7 @@ class Recorded:
         self.directory = JournalDirectory.create(path, Machine().rows(), semantics=SEMANTICS)
         self.known = [{}]
         self.rows, self.events, self.views, self.queues = [b""], [[]], [], {}
-        self.needed, self.reach, self.over, self.ids = {}, {}, [], []
+        self.needed, self.reach, self.over, self.ids, self.ahead = {}, {}, [], [], []
         self.watch_trades()
         self.batch = self.digest = None
         self.begin_batch()
@@ -56,7 +56,8 @@ class Recorded:
         def watched(order, resting, quantity):
             side = self.model.side_of(order.instrument, 1 - order.side)
             queue = [(o.number, o.leaves) for o in side if o.price == resting.price]
-            self.queues[self.model.match_numbers + 1] = (side[0].price, queue, resting.maker, order.taker)
+            seen = (side[0].price, queue, resting.maker, order.taker, bool(self.model.is_shared(order, resting)))
+            self.queues[self.model.match_numbers + 1] = seen
             trade(order, resting, quantity)
 
         self.model.trade = watched
@@ -119,8 +120,8 @@ class Recorded:
         """What an EnterOrder has to be covered by, and what is free, before it is applied."""
         c, model = read(row), self.model
         if c.of is m.EnterOrder and c.instrument in model.instruments and c.account in model.accounts:
-            i = model.instruments[c.instrument]
-            order = Order(0, 0, c.account, c.instrument, 0, c.flags, c.price, c.quantity, 0, 0, i.maker, i.taker)
+            rates = model.rates_for(c.account, c.instrument)
+            order = Order(0, 0, c.account, c.instrument, 0, c.flags, c.price, c.quantity, 0, 0, *rates)
             model.now = c.time
             reach = [other for other in model.in_reach(order) if not model.is_over(other)]
             self.reach[c.sequence] = (sum(other.leaves for other in reach), len(reach))
@@ -136,11 +137,13 @@ class Recorded:
         """What stands after a row: places of orders whose time is not over, and what accounts hold."""
         model = self.model
         books = [[model.side_of(number, side) for side in Side] for number in model.instruments]
-        places = {}
+        places, ahead = {}, {}
         for sides in books:
             for side, orders in enumerate(sides):
-                live = (order for order in orders if not model.is_over(order))
+                live = [order for order in orders if not model.is_over(order)]
                 places |= {order.number: place(order, orders, sides[1 - side]) for order in live}
+                ahead |= {order.number: {o.number: o.leaves for o in queue_before(order, orders)} for order in live}
+        self.ahead.append(ahead)
         held = {(a, c): (model.balances[a, c], model.reserved(a, c)) for a in model.accounts for c in model.currencies}
         self.views.append((places, held))
         self.ids.append({(o.instrument, o.account, o.client_order_id): o.number for o in model.orders})
@@ -156,9 +159,14 @@ class Recorded:
         return {event.sequence: R(event.reason) for event in self.told(m.Rejected)}
 
 
+def queue_before(order, own):
+    """The orders ahead of an order at its price."""
+    return [o for o in own[: own.index(order)] if o.price == order.price]
+
+
 def place(order, own, other):
     """How an order stands: its price, the best opposite one and its quantity, who is ahead, who is better."""
-    ahead = [o for o in own[: own.index(order)] if o.price == order.price]
+    ahead = queue_before(order, own)
     better = [o for o in own if (o.price > order.price if order.side == Side.BUY else o.price < order.price)]
     best = other[0].price if other else None
     return (
@@ -199,10 +207,12 @@ def known_of_order(model, c, reason):
             return {"order_number": model.find(c.account, c.client_order_id).number}
         case R.UNKNOWN_ORDER:
             return {"live": sum((o.account, o.instrument) == (c.account, c.instrument) for o in model.orders)}
-        case R.INVALID_PRICE if c.of is m.EnterOrder and c.flags >> 1 & 15 == 1:
-            return {"price": c.price, "price_min": 0, "price_max": 0}
         case R.INVALID_PRICE:
-            return {"price": c.price, "price_min": 1, "price_max": model.instruments[c.instrument].price_max}
+            order = old or Order(0, 0, c.account, c.instrument, 0, c.flags, c.price, c.quantity, 0, 0, 0, 0)
+            least = 0 if order.type == Type.PEGGED and order.side == Side.SELL else 1
+            most = model.instruments[c.instrument].price_max
+            bounds = (least, most) if order.has_price or order.type == Type.PEGGED else (0, 0)
+            return {"price": c.price, "price_min": bounds[0], "price_max": bounds[1]}
         case R.INVALID_QUANTITY:
             most = QUANTITY_MAX if c.of is m.ReduceOrder else model.instruments[c.instrument].quantity_max
             return {"quantity": c.quantity, "quantity_max": most}

@@ -48,7 +48,10 @@ FAULTS = {
     ),
 }
 POOL = ("core/matching.py", "instrument.quote.fees += maker + taker", "instrument.quote.fees += 0")
-MATCHES = ("core/matching.py", "        self.match_numbers += 1\n", "        self.match_numbers += 2\n")
+MATCHES = tuple(
+    (file, "        self.match_numbers += 1\n", "        self.match_numbers += 2\n")
+    for file in ("core/matching.py", "core/crossing.py")
+)
 RAISES = (
     "core/matching.py",
     "        self.match_numbers += 1\n",
@@ -56,10 +59,10 @@ RAISES = (
 )
 
 
-def build(folder, fault=None):
-    """A copy of the engine's sources, with one fault in it."""
+def build(folder, *faults):
+    """A copy of the engine's sources, with faults in it."""
     shutil.copytree(CHECKOUT / "core", folder / "core", ignore=shutil.ignore_patterns("__pycache__"))
-    if fault:
+    for fault in faults:
         plant(folder, fault)
     return folder
 
@@ -203,7 +206,7 @@ def test_what_no_event_tells_is_found_in_the_state(worlds, tmp_path):
 
 def test_numbers_that_are_skipped_are_differences(worlds, tmp_path):
     """A dense number with a hole is one, though no match is another."""
-    told = compare(worlds[0], build(tmp_path, MATCHES))
+    told = compare(worlds[0], build(tmp_path, *MATCHES))
     matched = {
         sequence
         for sequence, line in enumerate(worlds[0].lines, start=1)
@@ -311,7 +314,7 @@ def test_how_many_rows_were_compared_is_told(venue, tmp_path):
 
 
 def test_totals_come_first_then_both_versions(worlds, tmp_path):
-    result = run("replay", worlds[0].path, "--engine", build(tmp_path, MATCHES), "--behaviour-diff", "--listed", 1)
+    result = run("replay", worlds[0].path, "--engine", build(tmp_path, *MATCHES), "--behaviour-diff", "--listed", 1)
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     told = compare(worlds[0], tmp_path)
@@ -325,7 +328,7 @@ def test_totals_come_first_then_both_versions(worlds, tmp_path):
 
 def test_a_part_of_the_session_alone(worlds, tmp_path):
     """Up to a row, and from a snapshot on: the rows are those of the whole that lie there."""
-    engine = build(tmp_path, MATCHES)
+    engine = build(tmp_path, *MATCHES)
     whole = rows_told(compare(worlds[0], engine))
     middle = sorted(whole)[len(whole) // 2]
     assert rows_told(compare(worlds[0], engine, "--to", middle)) == {row for row in whole if row <= middle}
@@ -380,7 +383,7 @@ def test_every_kind_can_be_meant(tmp_path):
 
 @pytest.mark.parametrize("of", ["kind", "instrument", "account", "rows"])
 def test_an_entry_covers_what_it_names_and_no_more(of, worlds, tmp_path):
-    engine = build(tmp_path / "engine", MATCHES)
+    engine = build(tmp_path / "engine", *MATCHES)
     plain = compare(worlds[0], engine)
     entries = [(kind, e) for kind, found in plain["differences"].items() for e in found]
     last = len(worlds[0].lines)

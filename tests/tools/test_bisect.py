@@ -343,7 +343,7 @@ def of_other_rules(tmp_path_factory, venues):
     folder = tmp_path_factory.mktemp("rules")
     for name, faults in {"a": (), "b": ("newest first",)}.items():
         with EngineProcess(checkout(folder / f"engine-{name}", "other rules", *faults)) as engine:
-            Twin(engine, venues[SEED], folder / name, semantics=2)
+            Twin(engine, venues[SEED], folder / name, semantics=SEMANTICS + 1)
     return folder
 
 
@@ -354,7 +354,7 @@ def test_other_rules_need_their_engine_only_where_events_differ(of_other_rules, 
     assert asked(a, "--engine", of_other_rules / "engine-a")["same"]
     for side, other in (("a", "b"), ("b", "a")) if parts(a, b) else ():
         line = refused(1, "bisect", of_other_rules / side, "--against", of_other_rules / other)
-        assert "semantics 2; this release applies 1: name one that does by --engine" in line
+        assert f"semantics {SEMANTICS + 1}; this release applies {SEMANTICS}: name one that does by --engine" in line
         engine = of_other_rules / f"engine-{other}"
         told = asked(of_other_rules / side, "--against", of_other_rules / other, "--engine", engine)
         assert told["sequence"] == parts(a, b)[0]

@@ -138,7 +138,7 @@ UNFIT = [
     ("[[insert]]\nbefore = 15\ncommand = { kind = 'CancelOrder', inbound = 9 }", "given by the sequencer"),
     ("[[insert]]\nbefore = 15\ncommand = { kind = 'CancelOrder', price = 9 }", "CancelOrder has no price; it has"),
     ("[[insert]]\nbefore = 15\ncommand = { kind = 'AcceptClock', time = 4611686018427387904 }", "time"),
-    ("[[rule]]\nfrom = 15\nself_trade = 'CANCEL_BOTH'", "self_trade cannot be changed; what can be: maker_fee"),
+    ("[[rule]]\nfrom = 15\nallocation = 'FIFO'", "allocation cannot be changed; what can be: maker_fee"),
     ("[[rule]]\nfrom = 15\nallocation = 'PRO_RATA'", "allocation cannot be changed"),
     ("[[rule]]\nfrom = 15\nmaker_fee = 1", "of which instrument"),
     ("[[rule]]\nfrom = 15\ninstrument = 'AAA/USD'", "say what"),

@@ -10,10 +10,10 @@ from core.instrument import Instrument
 from core.kinds import SIDE_MASK, EventKind, OrderType, Side
 from core.machine import Machine
 from core.matching import buy_cover
-from core.rows import unpack_halves
 from journal.directory import JournalDirectory
 from tools.causes.find import by_command, watched
 from tools.causes.names import Names, kind_text, known_text, pays_as_it_goes, symbol_text, type_of_flags
+from tools.causes.rates import Rates
 from tools.event_rows import CommandRow, EventRow
 from tools.failures import Failure, Misuse
 from tools.moments import clock_text
@@ -80,11 +80,8 @@ class Ledger:
         self._engine = engine
         self._accounts = frozenset(accounts)
         self._orders: dict[int, _Live] = {}
-        self._rates: dict[int, tuple[int, int]] = {}
+        self._rates = Rates(engine)
         self.balances: dict[tuple[int, int], tuple[int, int]] = {}
-        for one in engine.instruments:
-            if one is not None:
-                self._rates[one.number] = one.maker_rate, one.taker_rate
         for number in sorted(self._accounts):
             self._open(number)
         # What the two Executed of a match set free, and of which order, until its Settled comes: by side.
@@ -99,10 +96,8 @@ class Ledger:
     def entries(self, command: CommandRow, event: EventRow) -> Iterator[Entry]:
         """What an event of a command changed."""
         kind = event.kind
-        if kind == EventKind.INSTRUMENT_DEFINED:
-            # Its fee rates stand in column 12.
-            self._rates[event.instrument] = unpack_halves(event.leaves)
-        elif kind == EventKind.SETTLED:
+        self._rates.apply(event)
+        if kind == EventKind.SETTLED:
             yield from self._settled(command, event)
         elif event.account not in self._accounts:
             return
@@ -154,7 +149,8 @@ class Ledger:
         if event.kind == EventKind.ACCEPTED:
             one = self._engine.instrument(event.instrument)
             assert one is not None
-            self._orders[number] = _Live(one, event.flags, price, event.leaves, *self._rates[event.instrument])
+            rates = self._rates.of(event.account, event.instrument)
+            self._orders[number] = _Live(one, event.flags, price, event.leaves, *rates)
         elif event.kind == EventKind.REPLACED:
             self._orders[number].price = price
         return self._orders[number]

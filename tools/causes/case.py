@@ -14,6 +14,7 @@ from core.messages import Row
 from core.rows import RowError, from_row
 from core.session import Session
 from tools.causes.names import Names, hold_currency, pays_as_it_goes, type_of_flags
+from tools.causes.rates import Rates
 from tools.event_rows import CommandRow, command_rows
 
 
@@ -121,7 +122,7 @@ def needed_for(case: Case) -> tuple[int, int, int]:
     A buy that pays as it goes needs none.
     """
     row, one = case.row, case.instrument
-    maker, taker = one.maker_rate, one.taker_rate
+    maker, taker = Rates(case.engine).of(case.account.number, one.number)
     held = 0
     if case.is_replace:
         order = case.replaced()

@@ -139,7 +139,7 @@ def _terms(case: Case) -> Why:
 def _price(case: Case) -> Why:
     row, names = case.row, case.names
     order_type = type_of_flags(case.flags())
-    has_none = not case.is_replace and order_type in _PRICELESS
+    has_none = order_type in _PRICELESS and not (case.is_replace and order_type in _GET_ONE)
     low, high = (0, 0) if has_none else (1, case.instrument.price_max)
     low = 0 if order_type == OrderType.PEGGED and case.side() == Side.SELL else low
     bounds = f"{names.price(row.instrument, low)} to {names.price(row.instrument, high)}"
@@ -160,6 +160,8 @@ _PRICELESS: Final = frozenset(OrderType) - {
     OrderType.LIMIT_IF_TOUCHED,
     OrderType.PEGGED,
 }
+_GET_ONE: Final = frozenset({OrderType.MARKET, OrderType.MARKET_TO_LIMIT})
+"""Once they stand they are replaced like limit orders."""
 
 
 def _quantity(case: Case) -> Why:

@@ -1,8 +1,7 @@
-"""Why a match came about as it did: the command, the price, the resting order that was first, and what both sides paid."""
+"""Why a match came about as it did: the command, the price, the queue of the resting order, and what both sides paid."""
 
 from typing import Any, Final, NamedTuple
 
-from core.book import Order
 from core.engine import Engine
 from core.instrument import Instrument, charge
 from core.kinds import REMOVED, SIDE_MASK, EventKind, Side
@@ -13,6 +12,7 @@ from tools.causes.account import Entry, Ledger, entry_text
 from tools.causes.command import asked_text
 from tools.causes.find import MATCHES, Made, made, row_bytes
 from tools.causes.names import Names, count_text, side_text, terms_text
+from tools.causes.rates import Rates
 from tools.causes.rest import SidedBook
 from tools.event_rows import EventRow, other_side
 from tools.moments import clock_text
@@ -60,7 +60,7 @@ class Match(NamedTuple):
     """A match explained; the numbers are those of rows (ticks, lots, units, ns).
 
     `best` is the best price of the resting side right before it, and `queue` the orders there in the order in which they
-    trade.
+    trade, unless the steps of the instrument share the level among them.
     """
 
     match_number: int
@@ -121,7 +121,8 @@ def _match(engine: Engine, found: Made, at: int, book: SidedBook, asked: str) ->
     amount = _amount(one, resting.price, resting.quantity)
     best, queue = book.best(resting.flags & SIDE_MASK), book.queue(resting.flags & SIDE_MASK, resting.price)
     assert best is not None and best[0] == resting.price, "a match beside the best price"  # noqa: PT018
-    assert queue[0].order_number == resting.order_number, "a match beside the first of the queue"
+    is_first = queue[0].order_number == resting.order_number
+    assert is_first or one.steps, "a match beside the first of the queue"
     return Match(
         resting.detail,
         resting.sequence,
@@ -176,19 +177,19 @@ def _party(engine: Engine, found: Made, event: EventRow, settled: EventRow, amou
 
 
 def _rate_and_limit(engine: Engine, found: Made, event: EventRow) -> tuple[int, int]:
-    """The fee rate that the order carries, that of its instrument when it entered; and the limit with which it trades."""
+    """The fee rate that the order carries since it entered, and the limit with which it trades."""
     incoming = bool(event.flags & REMOVED)
     told = [one for one in found.events if one.order_number == event.order_number and one.sequence == event.sequence]
     terms = [one for one in told if one.kind in {EventKind.ACCEPTED, EventKind.REPLACED, EventKind.TRIGGERED}]
     if terms and terms[0].kind == EventKind.ACCEPTED:
-        holder: Instrument | Order | None = engine.instrument(event.instrument)
+        maker, taker = Rates(engine).of(event.account, event.instrument)
     else:
         account = engine.account(event.account)
         assert account is not None
-        holder = next(order for order in account.orders.values() if order.number == event.order_number)
-    assert holder is not None
+        order = next(order for order in account.orders.values() if order.number == event.order_number)
+        maker, taker = order.maker_rate, order.taker_rate
     limit = terms[-1].price if terms else event.price
-    return int(holder.taker_rate if incoming else holder.maker_rate), limit
+    return int(taker if incoming else maker), limit
 
 
 def _entries(engine: Engine, found: Made, at: int, accounts: set[int]) -> list[Entry]:
@@ -210,7 +211,7 @@ def _lines(match: Match, names: Names, number: int) -> list[str]:
         f"  {match.resting.text(names, number)}",
         f"  {match.incoming.text(names, number)}",
         f"  why at {price}: that is the resting order's price; the incoming order took {_reach(match, names, number)}",
-        f"  why order {queue[0].order_number}: {price} was the best {side}, and the order the first of {there}:",
+        f"  why order {match.resting.order_number}: {price} was the best {side}, and {_chosen(match)} {there}:",
     ]
     found += [
         f"      order {order.order_number} of account {order.account}, {names.lots(number, order.leaves)}"
@@ -222,6 +223,12 @@ def _lines(match: Match, names: Names, number: int) -> list[str]:
     found += [_amount_text(match, names)]
     found += [_fee_text(party, match, names) for party in (match.resting, match.incoming)]
     return found + [f"  account {entry.account}: {entry_text(entry, names)}" for entry in match.entries]
+
+
+def _chosen(match: Match) -> str:
+    """What the resting order was among those of its price; any of them trades where steps share the level."""
+    is_first = match.queue[0].order_number == match.resting.order_number
+    return "the order the first of" if is_first else "the steps of the instrument share it among"
 
 
 def _undisclosed(order: BookOrder, names: Names, number: int) -> str:
