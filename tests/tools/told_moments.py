@@ -9,7 +9,7 @@ import random
 from dataclasses import asdict, dataclass
 
 from core import messages as m
-from core.kinds import HIDDEN, Role, Side, TimeInForce
+from core.kinds import HIDDEN, KEPT_PLACE, Role, Side, TimeInForce
 from core.kinds import OrderType as Type
 from core.reasons import CancelReason
 from core.rows import from_row, unpack_halves
@@ -40,6 +40,8 @@ class Life:
     instrument: int
     flags: int
     accepted: int
+    trigger: int = 0
+    triggered: bool = False
     executed: int = 0
     fate: str = "live"
     ended: tuple = ()
@@ -139,6 +141,9 @@ class Written:
             self.lives[event.order_number] = Life(
                 event.order_number, flags=event.flags & 0x3FF, accepted=event.sequence, **terms
             )
+            self.lives[event.order_number].trigger = from_row(row).trigger_price
+        if isinstance(event, m.Triggered):
+            self.lives[event.order_number].trigger, self.lives[event.order_number].triggered = event.trigger_price, True
         if isinstance(event, m.Restated):
             self.lives[event.order_number].price = event.price
         if not isinstance(event, m.Executed | m.Replaced | m.Canceled | m.Expired):
@@ -147,6 +152,8 @@ class Written:
         if isinstance(event, m.Replaced):
             life.client_order_id, life.price = event.client_order_id, event.price
             life.expires = from_row(row).expires or life.expires
+            kept = not life.triggered or event.flags & KEPT_PLACE
+            life.trigger = from_row(row).trigger_price or (life.trigger if kept else 0)
         elif isinstance(event, m.Executed):
             life.executed += event.quantity
             self.last[event.instrument] = (event.price, event.quantity, event.sequence, event.time, event.match_number)
@@ -265,13 +272,15 @@ def check_order(moment, truth, number):
         reason = ended.reason.name if ended.reason is not None else None
         assert (ended.sequence, ended.time, ended.open_quantity, reason) == life.ended
         assert (order.leaves, order.over, found.place) == (0, False, None)
+        assert (order.where, order.shown, order.trigger_price) == (None, 0, life.trigger), number
         return
     (kept,) = [o for o in truth.orders if o["number"] == number]
     assert (order.leaves, order.over) == (kept["leaves"], kept["over"])
     assert (order.where, order.shown) == (where(kept), shown(kept)), number
     terms = (order.display, order.trigger_price, order.offset, order.limit)
     limit = kept["limit"] if order.order_type == Type.PEGGED else 0
-    assert terms == (kept["display"], kept["trigger"], kept["offset"], limit), number
+    trigger = kept["trigger"] if kept["waits"] else life.trigger
+    assert terms == (kept["display"], trigger, kept["offset"], limit), number
     assert found.ended is None
     if where(kept) not in {Where.BOOK, Where.HIDDEN}:
         assert found.place is None

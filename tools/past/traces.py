@@ -2,9 +2,10 @@
 
 from msgspec import structs
 
-from core.kinds import COLUMNS, ENTER_FLAGS, ROW_SIZE, TYPE_MASK, TYPE_SHIFT, EventKind, OrderType
+from core.kinds import COLUMNS, ENTER_FLAGS, KEPT_PLACE, ROW_SIZE, TYPE_MASK, TYPE_SHIFT, EventKind, OrderType
 from core.messages import TermsState
 from core.reasons import CancelReason
+from core.terms import FOR_PRICE, IN_BOOK
 from journal.batch import HEADER_SIZE
 from journal.check import columns
 from replicas.replay import Applied
@@ -58,6 +59,9 @@ class OrderTrace:
         self.number = number
         self.order = order
         self.terms = terms
+        if order is not None and _type_of(order.flags) == OrderType.TRAILING_STOP:
+            # No event tells how it trails: what holds is the trigger price of its latest command.
+            self.terms = structs.replace(terms, trigger_price=terms.limit)
         self.fate = Fate.LIVE
         self.ended: Ended | None = None
         self.symbol = ""
@@ -89,7 +93,7 @@ class OrderTrace:
         elif row.kind == EventKind.RESTATED:
             self.order = self.order._replace(price=row.price)
         if row.kind == EventKind.TRIGGERED:
-            self.terms = structs.replace(self.terms, trigger_price=row.detail)
+            self.terms = structs.replace(self.terms, trigger_price=row.detail, waits=IN_BOOK)
         if row.kind in _FATES or (row.kind == EventKind.EXECUTED and row.leaves == 0):
             self._end(row)
 
@@ -97,11 +101,13 @@ class OrderTrace:
         assert self.order is not None
         expires = command.expires or self.order.expires
         self.order = self.order._replace(price=row.price, expires=expires)
-        is_pegged = row.flags >> TYPE_SHIFT & TYPE_MASK == OrderType.PEGGED
+        is_pegged = _type_of(row.flags) == OrderType.PEGGED
+        # Once triggered, an order that a replace takes out of its place has no trigger price any more.
+        kept = self.terms.trigger_price if self.terms.waits or row.flags & KEPT_PLACE else 0
         self.terms = structs.replace(
             self.terms,
             display=command.column_12 or self.terms.display,
-            trigger_price=command.column_14 or self.terms.trigger_price,
+            trigger_price=command.column_14 or kept,
             limit=command.price if is_pegged else self.terms.limit,
         )
 
@@ -121,14 +127,19 @@ def _command(batch: Applied, sequence: int) -> CommandRow:
 def _terms_of(batch: Applied, row: EventRow) -> TermsState:
     """What an order came with that its `Accepted` does not tell."""
     command = _command(batch, row.sequence)
-    is_pegged = row.flags >> TYPE_SHIFT & TYPE_MASK == OrderType.PEGGED
+    is_pegged = _type_of(row.flags) == OrderType.PEGGED
     return TermsState(
         order_number=row.order_number,
         display=command.column_12,
         trigger_price=command.column_14,
         offset=command.original_client_order_id,
         limit=command.price if is_pegged else 0,
+        waits=FOR_PRICE if command.column_14 else IN_BOOK,
     )
+
+
+def _type_of(flags: int) -> int:
+    return flags >> TYPE_SHIFT & TYPE_MASK
 
 
 def _entered(row: EventRow) -> OrderRow:
