@@ -364,8 +364,7 @@ def test_what_is_meant_is_no_failure(script, tmp_path):
 
 
 def test_a_fee_that_is_meant_hides_no_other_fault_of_its_command(script, tmp_path):
-    engine = build(tmp_path / "engine", FAULTS["a fee at one price"])
-    plant(engine, MATCHES)
+    engine = build(tmp_path / "engine", FAULTS["a fee at one price"], *MATCHES)
     entries = [
         {"kind": "settlement", "reason": "the taker pays one more"},
         {"kind": "balance", "reason": "so it has less"},

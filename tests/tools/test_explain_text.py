@@ -9,14 +9,15 @@ from itertools import pairwise
 import pytest
 
 from core import messages as m
+from core.kinds import Step as Sharing
 from core.kinds import TimeInForce
 from core.limits import QUANTITY_MAX
 from core.messages import CancelOrder, Deposit
 from core.rows import pack_halves, to_row
 from core.state import SEMANTICS
 from journal.directory import JournalDirectory
-from replicas.opening import resume
-from tests.tools.conftest import FIRST, ROWS, SELL, ask, ask_json, flip, of, order, run
+from replicas.opening import create, resume
+from tests.tools.conftest import FIRST, NINE, ROWS, SELL, SET_UP, ask, ask_json, flip, of, order, run
 from tools.causes.account import Ledger
 from tools.causes.rest import LINES_MAX, Step, Summary
 from tools.reading import machine_at, opened
@@ -323,3 +324,17 @@ def test_asking_works_beside_a_writer(venue, in_another_process):
 
 def test_help_has_an_example():
     assert "Example: lockstep explain venue order 17" in " ".join(ask("explain", "--help").split())
+
+
+def test_a_match_of_a_level_that_steps_share_says_so(tmp_path):
+    """The largest order trades first, then the older one: no match is of the first of the queue alone."""
+    directory, sequencer = create(tmp_path / "venue")
+    asks = order(1, 1, 11, SELL, 10_050, 2), order(1, 2, 12, SELL, 10_050, 5)
+    steps = m.SetAllocation(instrument=1, step_1=Sharing.LARGEST)
+    sequencer.submit(b"".join(map(to_row, (*SET_UP, steps, *asks, order(2, 1, 21, 0, 10_050, 3)))), NINE)
+    sequencer.close_batch()
+    sequencer.events.close()
+    directory.close()
+    told = "\n".join(lines(tmp_path / "venue", "match", 1))
+    assert "why order 2: 100.50 was the best ask, and the steps of the instrument share it among 2 orders with " in told
+    assert [one["order_number"] for one in ask_json("explain", tmp_path / "venue", "match", 1)["queue"]] == [1, 2]

@@ -23,11 +23,11 @@ class Rates:
                 self._own[one.number] = one.maker_rate, one.taker_rate
                 schedule = one.rules.schedule if one.rules is not None else None
                 self._scheduled[one.number] = schedule.number if schedule is not None else 0
-        for schedule in engine.fee_schedules:
-            for at, tier in enumerate(schedule.tiers if schedule is not None else ()):
-                self._put(schedule.number, at, tier.volume, tier.fee_rates)
-        for account in engine.accounts:
-            for number, volume in account.volumes.items() if account is not None else ():
+        for known in filter(None, engine.fee_schedules):
+            for at, tier in enumerate(known.tiers):
+                self._put(known.number, at, tier.volume, tier.fee_rates)
+        for account in filter(None, engine.accounts):
+            for number, volume in account.volumes.items():
                 schedule = engine.fee_schedule(number)
                 assert schedule is not None
                 self._volumes[account.number, number] = int(volume.in_period(schedule.period))

@@ -233,7 +233,10 @@ class Standing:
         return step.price - self.price if self.side == Side.BUY else self.price - step.price
 
     def steps_json(self) -> Iterator[dict[str, Any]]:
-        """Every step, with what was needed: lots that an order of the other side had to bring to reach this one."""
+        """Every step, with what was needed: lots that an order of the other side had to bring to reach this one.
+
+        Where the steps of the instrument share a level among its orders, fewer may do.
+        """
         for step in self.steps or ():
             needed = step.ahead_quantity + step.better_quantity + 1
             yield step._asdict() | {"distance": self.distance(step), "needed_quantity": needed}
