@@ -18,7 +18,7 @@ KEYS = {
     "Quarantined": ("named",), "Rules": ("instrument",), "Terms": ("order_number",), "Following": ("instrument",),
     "Limit": ("account", "named", "firm", "instrument", "limit"),
     "Exposure": ("account", "named", "firm", "instrument"),
-    "FeeTier": ("schedule", "tier"), "Volume": ("account", "schedule"),
+    "FeeTier": ("schedule", "tier"), "Volume": ("account", "schedule"), "Allocation": ("instrument",),
 }  # fmt: skip
 """What each kind of state row is about, by the names of its Struct."""
 
@@ -59,7 +59,7 @@ def fields(state):
     found, queues = {}, {}
     for row in rows(state):
         kind = type(row).__name__.removesuffix("State")
-        if kind not in KEYS:
+        if kind == "Digest":
             break
         name = " ".join([kind, *(str(getattr(row, key)) for key in KEYS[kind])])
         found[name] = {field: getattr(row, field) for field in row.__struct_fields__}
@@ -99,7 +99,8 @@ def check(told, expected):
     if after is None:
         assert told["after"] is None
         return
-    assert named(told["after"]) == differing(*after)
+    found, wanted = named(told["after"]), differing(*after)
+    assert found == wanted, (sorted(map(str, found - wanted)), sorted(map(str, wanted - found)))
     for name, mine in zip("ab", events, strict=True):
         assert [event["kind"] for event in told[name]["events"]] == [type(event).__name__ for event in rows(mine)]
 

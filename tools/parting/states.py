@@ -18,6 +18,7 @@ _KEYS: Final[dict[int, tuple[int, ...]]] = {
     StateKind.CURRENCY: (1,),
     StateKind.INSTRUMENT: (1,),
     StateKind.RULES: (1,),
+    StateKind.ALLOCATION: (1,),
     StateKind.FIRM: (1,),
     StateKind.ACCOUNT: (1,),
     StateKind.BALANCE: (1, 2),
