@@ -17,6 +17,7 @@ from core.kinds import (
     Prevention,
     Role,
     StateKind,
+    Step,
 )
 from core.messages import COMMANDS, EVENTS, ROWS, STATES
 from core.reasons import CancelReason, RejectReason
@@ -102,8 +103,8 @@ def test_cancel_reasons_are_documented():
 def test_documents_use_no_reason_that_does_not_exist():
     """Whatever commands.md gives as a reason in capitals is one, or another word of the kinds."""
     words = {*re.findall(r"\b[A-Z]+_[A-Z_]+[A-Z]\b", page("commands.md"))}
-    others = {"KEPT_PLACE", "DAY_BASE", "MARKET_RESTS", *Role.__members__, *OrderType.__members__}
-    others |= {*Prevention.__members__, *AccountStanding.__members__, *Limit.__members__}
+    others = {"KEPT_PLACE", "DAY_BASE", "FEE_PERIOD", "MARKET_RESTS", *Role.__members__, *OrderType.__members__}
+    others |= {*Prevention.__members__, *AccountStanding.__members__, *Limit.__members__, *Step.__members__}
     known = {r.name for r in [*RejectReason, *CancelReason]}
     assert words - known - others == set()
 

@@ -86,8 +86,8 @@ def test_a_snapshot_is_the_engines_book(venue):
             await until(lambda: client.ends)
             rows = venue.sequencer.machine.rows()
             state = [from_row(rows, at) for at in range(0, len(rows), ROW_SIZE)]
-            held = [s for s in state if isinstance(s, m.OrderState) and s.instrument == 1]
-            assert client.orders == [Resting(o.order_number, o.flags & 1, o.price, o.leaves) for o in held]
+            held = [order for side in Side for order in engine_orders(venue.sequencer.machine.engine, 1, side)]
+            assert client.orders == held
             terms = next(s for s in state if isinstance(s, m.InstrumentState) and s.instrument == 1)
             assert client.ends == [(terms.market_data, len(held), terms.state, 1)]
 
