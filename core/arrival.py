@@ -105,9 +105,11 @@ class Arrival(Judging):
         reason = self._refuse_to_trade(order)
         if reason == 0:
             reason = self.cross(order)
-        if reason == 0 and rests and order.leaves != 0 and self.lacks_room(order):
-            reason = CancelReason.NO_ROOM
-        self.see_to_rest(order, reason, rests)
+        self.see_to_rest(order, self.without_room(order, reason) if rests else reason, rests)
+
+    def without_room(self, order: Order, reason: i64) -> i64:
+        """Why the rest of an order must be canceled: for this reason, or NO_ROOM where it cannot stand; or 0."""
+        return CancelReason.NO_ROOM if reason == 0 and order.leaves != 0 and self.lacks_room(order) else reason
 
     def lacks_room(self, order: Order) -> bool:
         """Whether a pegged order cannot stand at its price: others have been judged before they were accepted."""

@@ -240,11 +240,14 @@ class Engine(Control):
             self.following.remove(instrument)
             return
         due: list[Order] = []
-        for order in self.timers.values():
+        at: i64 = 0
+        while at < len(self.timers):
+            order = self.timers.peekitem(at)[1]
             if order.expires > self.now:
                 break
             if order.instrument is instrument:
                 due.append(order)
+            at += 1
         self.dropped += 1
         for order in due:
             self.stop_timer(order)

@@ -325,10 +325,7 @@ class Special(Following):
             if self.shows_part(order):
                 self.rested(order)
         elif terms is None or terms.waits == IN_BOOK:
-            reason = self.cross(order)
-            if reason == 0 and order.leaves != 0 and self.lacks_room(order):
-                reason = CancelReason.NO_ROOM
-            self.see_to_rest(order, reason, True)
+            self.see_to_rest(order, self.without_room(order, self.cross(order)), True)
 
 
 def prevented(flags: i64, prevention: i64) -> i64:

@@ -18,7 +18,13 @@ from tests.pair import seeds
 from tests.streams import Stream
 
 ROW = struct.Struct(f"<{COLUMNS}q")
-NOT_PLAIN = (CommandKind.SET_ACCOUNT, CommandKind.SET_LIMIT, CommandKind.SET_RULES, CommandKind.KILL)
+NOT_PLAIN = (
+    CommandKind.SET_ACCOUNT,
+    CommandKind.SET_LIMIT,
+    CommandKind.SET_RULES,
+    CommandKind.SET_ALLOCATION,
+    CommandKind.KILL,
+)
 FLAGS, DISPLAY, MINIMUM, TRIGGER, OFFSET = 5, 12, 13, 14, 15
 
 

@@ -103,15 +103,15 @@ def test_trailing_offsets_at_their_bound():
         assert found == expected or found in expected
 
 
-def test_a_trailing_stop_stays_within_prices_that_were_lowered():
-    """The last price may lie above a price_max that came later; no trigger price follows it there."""
+def test_a_trailing_stop_goes_by_the_last_price_where_prices_were_lowered():
+    """The last price may lie above a price_max that came later, which is for orders that enter from then on."""
     venue = venue_of()
     venue.enter(SELL, 900, 1)
     venue.enter(SELL, 0, 1, of=Type.TRAILING_STOP, trigger_price=100, offset=10)
     columns = {"instrument": 1, "symbol": "I1", "currencies": pack_halves(2, 1), "quantity_max": QUANTITY_MAX}
     venue.send(m.DefineInstrument, price_max=500, **columns)
     venue.enter(BUY, 0, 1, Tif.IOC)
-    assert triggers(venue) == [500]
+    assert triggers(venue) == [890]
     venue.to.check()
 
 

@@ -6,7 +6,7 @@ from journal import snapshots
 from journal.errors import CorruptSnapshot, UnknownVersion
 from journal.files import write_durably
 from journal.memory import MemoryJournal
-from journal.snapshots import SNAPSHOT_HEADER_SIZE, Snapshot, load, present, prune, snapshot_path, stored
+from journal.snapshots import SNAPSHOT_HEADER_SIZE, Snapshot, load, newest, prune, snapshot_path, stored
 from tests.journal.samples import SEMANTICS, Writer, new_state
 
 
@@ -53,39 +53,39 @@ def test_closing_batch_changes_nothing(folder, journal, writer):
     writer.write()
     writer.close()
     path = snapshots.write(folder, writer.state(), journal.header_at(4))
-    assert present(folder, 4, journal) == load(path, journal.header_at(4))
+    assert newest(folder, 4, journal) == load(path, journal.header_at(4))
 
 
 def test_newest_up_to(folder, journal, writer):
-    """The present snapshot at or before a number is found."""
+    """The newest snapshot at or before a number is found."""
     for _ in range(4):
         take(folder, journal, writer)
-    found = [present(folder, upto, journal) for upto in (3, 4, 7, 8, 16, 99)]
+    found = [newest(folder, upto, journal) for upto in (3, 4, 7, 8, 16, 99)]
     assert [snapshot and snapshot.sequence for snapshot in found] == [None, 4, 4, 8, 16, 16]
 
 
 def test_every_damaged_byte_falls_back(folder, journal, writer):
-    """Whatever byte of the present snapshot is changed, the one before it serves."""
+    """Whatever byte of the newest snapshot is changed, the one before it serves."""
     take(folder, journal, writer)
     path = take(folder, journal, writer)
     data = path.read_bytes()
     for at in range(len(data)):
         path.write_bytes(data[:at] + bytes([data[at] ^ 16]) + data[at + 1 :])
-        assert present(folder, 99, journal).sequence == 4
+        assert newest(folder, 99, journal).sequence == 4
     path.write_bytes(data)
-    assert present(folder, 99, journal).sequence == 8
+    assert newest(folder, 99, journal).sequence == 8
 
 
 def test_every_truncation_falls_back(folder, journal, writer):
-    """However short the present snapshot is, the one before it serves."""
+    """However short the newest snapshot is, the one before it serves."""
     take(folder, journal, writer)
     path = take(folder, journal, writer)
     data = path.read_bytes()
     for length in range(0, len(data), 7):
         path.write_bytes(data[:length])
-        assert present(folder, 99, journal).sequence == 4
+        assert newest(folder, 99, journal).sequence == 4
     path.write_bytes(data + b"\0")
-    assert present(folder, 99, journal).sequence == 4
+    assert newest(folder, 99, journal).sequence == 4
 
 
 def test_forged_snapshots(folder, journal, writer):
@@ -114,7 +114,7 @@ def test_snapshot_of_another_history(folder, journal, writer):
     for header in (None, other.header_at(4)):
         with pytest.raises(CorruptSnapshot, match="no such batch"):
             load(path, header)
-    assert present(folder, 99, other) is None
+    assert newest(folder, 99, other) is None
 
 
 def test_under_another_name(folder, journal, writer):
@@ -136,7 +136,7 @@ def test_wrong_state_is_not_written(folder, journal, writer):
 
 
 def test_prune_keeps_three(folder, journal, writer):
-    """Pruning leaves the present, and three at least."""
+    """Pruning leaves the newest, and three at least."""
     for _ in range(6):
         take(folder, journal, writer)
     assert prune(folder, keep=5) == [4]
@@ -147,12 +147,12 @@ def test_prune_keeps_three(folder, journal, writer):
 
 def test_what_is_not_a_snapshot_is_passed_over(folder, journal, writer):
     """Files of other names are neither read nor deleted, and a missing folder holds nothing."""
-    assert present(folder, 99, journal) is None
+    assert newest(folder, 99, journal) is None
     take(folder, journal, writer)
     (folder / ".00000000000000000009.snapshot.1.tmp").touch()
     (folder / "notes.snapshot").touch()
     snapshot_path(folder, 8).mkdir()
-    assert present(folder, 99, journal).sequence == 4
+    assert newest(folder, 99, journal).sequence == 4
     assert prune(folder) == []
     assert (folder / "notes.snapshot").exists()
 

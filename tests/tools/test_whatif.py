@@ -61,7 +61,7 @@ def picked(name, made, seed):
         "kind": ('kind = "CancelOrder"', lambda _, c: c[0] == 35),
         "rows": (f"sequence = {some}", lambda s, _: s in some),
         "range": ("instrument = 2\nfrom = 60\nto = 150", lambda s, c: 60 <= s <= 150 and c[6] == 2 and
-                  (c[0] in (2, 7, 21, 29) or c[0] in OF_ORDERS)),
+                  (c[0] in (2, 7, 21, 23, 29) or c[0] in OF_ORDERS)),
     }[name]  # fmt: skip
 
 
