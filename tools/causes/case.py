@@ -104,7 +104,9 @@ class Case:
         """An order that nothing knows, with the flags, price and quantity of the command."""
         account, one = self.account, self.instrument
         hold = account.balance(one.quote if self.side() == Side.BUY else one.base)
-        order = Order(account, self.session, one, 0, hold)
+        # Whose it is has no part in what it would cost; a session that was never granted anything has none.
+        sender = self.engine.session(self.row.session) or self.engine.venue
+        order = Order(account, sender, one, 0, hold)
         order.flags, order.side = self.flags(), self.side()
         order.price, order.leaves = self.row.price, self.leaves()
         return order
