@@ -43,7 +43,19 @@ def run(folder, test):
     """Run one test in a tree of its own; what pytest returned and printed."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("LOCKSTEP_", "PYTEST_"))}
     environment |= {"PYTHONPATH": str(folder), "LOCKSTEP_SEED": str(seed()), "LOCKSTEP_CHECKOUT": str(folder)}
-    command = [sys.executable, "-m", "pytest", test, "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--runxfail",
+        test,
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+    ]
     output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True, **output) as process:
         try:
