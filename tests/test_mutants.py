@@ -117,9 +117,11 @@ def test_what_catches_mutants_passes_without(test, tree):
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=name)
 def test_mutant_fits_the_sources(mutant):
-    """What it replaces stands in its file exactly once."""
-    assert (CHECKOUT / mutant["file"]).read_text().count(mutant["old"]) == 1
+    """What it replaces stands in its file exactly once, and the fault is not one of grammar."""
+    text = (CHECKOUT / mutant["file"]).read_text()
+    assert text.count(mutant["old"]) == 1
     assert mutant["old"] != mutant["new"]
+    compile(text.replace(mutant["old"], mutant["new"]), mutant["file"], "exec")
 
 
 def test_there_are_mutants_enough():
