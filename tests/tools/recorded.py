@@ -129,7 +129,9 @@ class Recorded:
                 order.limit, order.price = c.price, 0
             elif order.type in (Type.MARKET, Type.MARKET_TO_LIMIT) and not order.pays:
                 order.price = c.price or model.market_price(order) or 0
-            if c.quantity > 0 and not order.reduces:
+            if order.reduces:
+                order.leaves = min(order.leaves, model.allowed(order))
+            if order.leaves > 0:
                 currency, amount = model.cover(order)
                 self.needed[c.sequence] = (currency, amount, model.free(c.account, currency))
 
