@@ -34,10 +34,16 @@ from core.messages import (
     Deposit,
     EndOfDay,
     GrantSession,
+    Kill,
     MassCancel,
     OpenAccount,
     Rejected,
+    SetAccount,
+    SetAllocation,
     SetCredential,
+    SetFeeSchedule,
+    SetLimit,
+    SetRules,
     SetTradingState,
     Withdraw,
 )
@@ -57,8 +63,8 @@ REASON_MAX: Final = 16
 PERMITTED: Final[dict[str, type[Command]]] = {
     command.__name__: command
     for command in (
-        AcceptClock, DefineCurrency, DefineInstrument, Deposit, EndOfDay, GrantSession, MassCancel, OpenAccount,
-        SetCredential, SetTradingState, Withdraw,
+        AcceptClock, DefineCurrency, DefineInstrument, Deposit, EndOfDay, GrantSession, Kill, MassCancel, OpenAccount,
+        SetAccount, SetAllocation, SetCredential, SetFeeSchedule, SetLimit, SetRules, SetTradingState, Withdraw,
     )
 }  # fmt: skip
 """The commands that an operator may send here, by name."""

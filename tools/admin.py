@@ -56,7 +56,7 @@ OfAccount = Annotated[int, typer.Argument(metavar="ACCOUNT", min=1, show_default
 OfCurrency = Annotated[int, typer.Argument(metavar="CURRENCY", min=1, help="Its number.", show_default=False)]
 
 
-def _act(context: typer.Context, kind: str, operator: int, reason: str, **fields: int | str) -> None:
+def act(context: typer.Context, kind: str, operator: int, reason: str, **fields: int | str) -> None:
     """Send one command, print its events; exit code 1 if it was refused."""
     from tools.unix_http import ask
 
@@ -79,7 +79,7 @@ def halt(
 ) -> None:
     """Halt the venue, an instrument or an account."""
     state = TradingState.CANCEL_ONLY if cancel_only else TradingState.HALTED
-    _act(context, "SetTradingState", operator, reason, instrument=instrument, account=account, state=state)
+    act(context, "SetTradingState", operator, reason, instrument=instrument, account=account, state=state)
 
 
 @admin.command()
@@ -88,7 +88,7 @@ def resume(
 ) -> None:
     """Open what was halted."""
     state = TradingState.OPEN
-    _act(context, "SetTradingState", operator, reason, instrument=instrument, account=account, state=state)
+    act(context, "SetTradingState", operator, reason, instrument=instrument, account=account, state=state)
 
 
 @admin.command("cancel-all")
@@ -102,14 +102,7 @@ def cancel_all(
 ) -> None:
     """Cancel all orders, or those of an instrument, an account, a side."""
     flags = {None: 0, "buy": ONLY_BUYS, "sell": ONLY_SELLS}[side]
-    _act(context, "MassCancel", operator, reason, instrument=instrument, account=account, flags=flags)
-
-
-@admin.command()
-def kill(context: typer.Context, account: OfAccount, operator: Operator, reason: Reason) -> None:
-    """Halt an account first, so that nothing new comes, then cancel all its orders."""
-    _act(context, "SetTradingState", operator, reason, account=account, state=TradingState.HALTED)
-    _act(context, "MassCancel", operator, reason, account=account)
+    act(context, "MassCancel", operator, reason, instrument=instrument, account=account, flags=flags)
 
 
 @admin.command()
@@ -122,7 +115,7 @@ def currency(
     decimals: Annotated[int, typer.Option(help="Displayed decimals of an amount.")] = 0,
 ) -> None:
     """Make a currency known."""
-    _act(context, "DefineCurrency", operator, reason, currency=number, symbol=symbol, decimals=decimals)
+    act(context, "DefineCurrency", operator, reason, currency=number, symbol=symbol, decimals=decimals)
 
 
 @admin.command()
@@ -151,7 +144,7 @@ def instrument(
         | quantity_decimals << QUANTITY_DECIMALS_SHIFT
         | (Rounding.UP if rounding == "up" else Rounding.DOWN) << ROUNDING_SHIFT
     )
-    _act(
+    act(
         context, "DefineInstrument", operator, reason, flags=flags, instrument=number, symbol=symbol,
         currencies=pack_halves(base, quote), multiplier=multiplier, divisor=divisor, lot_units=lot_units,
         price_max=price_max, quantity_max=quantity_max, fee_rates=pack_halves(maker_fee, taker_fee),
@@ -168,7 +161,7 @@ def account(
     name: Annotated[str, typer.Option(help="At most 32 ASCII characters.")] = "",
 ) -> None:
     """Open an account."""
-    _act(context, "OpenAccount", operator, reason, account=number, firm=firm, name=name)
+    act(context, "OpenAccount", operator, reason, account=number, firm=firm, name=name)
 
 
 @admin.command()
@@ -176,7 +169,7 @@ def deposit(
     context: typer.Context, account: OfAccount, currency: OfCurrency, units: Amount, operator: Operator, reason: Reason
 ) -> None:
     """Credit an account."""
-    _act(context, "Deposit", operator, reason, account=account, currency=currency, amount=units)
+    act(context, "Deposit", operator, reason, account=account, currency=currency, amount=units)
 
 
 @admin.command()
@@ -184,7 +177,7 @@ def withdraw(
     context: typer.Context, account: OfAccount, currency: OfCurrency, units: Amount, operator: Operator, reason: Reason
 ) -> None:
     """Debit an account."""
-    _act(context, "Withdraw", operator, reason, account=account, currency=currency, amount=units)
+    act(context, "Withdraw", operator, reason, account=account, currency=currency, amount=units)
 
 
 @admin.command()
@@ -211,9 +204,9 @@ def session(
     credential = _credential(password) if password is not None else None
     if role is not None:
         fields = {"grantee": number, "role": Role[role.replace("-", "_").upper()], "account": account, "firm": firm}
-        _act(context, "GrantSession", operator, reason, **fields)
+        act(context, "GrantSession", operator, reason, **fields)
     if credential is not None or no_password:
-        _act(context, "SetCredential", operator, reason, grantee=number, **(credential or {}))
+        act(context, "SetCredential", operator, reason, grantee=number, **(credential or {}))
 
 
 def _credential(path: Path) -> dict[str, int]:
@@ -234,10 +227,10 @@ def end_of_day(
     reason: Reason,
 ) -> None:
     """End the trading day."""
-    _act(context, "EndOfDay", operator, reason, day=day)
+    act(context, "EndOfDay", operator, reason, day=day)
 
 
 @admin.command()
 def clock(context: typer.Context, operator: Operator, reason: Reason) -> None:
     """Follow the machine's clock again, after it was set."""
-    _act(context, "AcceptClock", operator, reason, clock=time.time_ns())
+    act(context, "AcceptClock", operator, reason, clock=time.time_ns())

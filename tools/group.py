@@ -25,7 +25,7 @@ COMMANDS: Final = {
         ("trade", ""), ("backup", ""), ("restore", "backup"), ("replay", ""), ("whatif", ""), ("at", ""), ("index", "at"),
         ("book", ""), ("order", "life"), ("explain", ""), ("fills", ""), ("verify", ""), ("dump", ""), ("snapshot", ""),
         ("export", ""), ("project", ""), ("chart", ""), ("diff", ""), ("bisect", "bisecting"), ("rules", ""),
-        ("import", "imports"), ("admin", ""),
+        ("import", "imports"), ("admin", "admin_rules"),
     )
 }  # fmt: skip
 """The commands in the order of the help, and the module that has a function, or a Typer, of the command's name."""

@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from core import messages as m
-from core.kinds import Role, TradingState
+from core.kinds import EXPOSURES, MARKET_RESTS, AccountStanding, KillAct, Limit, Prevention, Role, Step, TradingState
 from core.limits import PRICE_MAX, QUANTITY_MAX
 from core.rows import pack_halves
 from journal.errors import DiskError
@@ -21,7 +21,7 @@ from replicas.admin import BODY_MAX, PERMITTED, Act, AdminServer, BadAct, NotTak
 from replicas.log import configure
 from replicas.passwords import matches, unpack
 from tests.nodes.operated import OPERATOR, FakeNode, serving
-from tools.admin import admin
+from tools.admin_rules import admin
 from tools.group import Group
 from tools.unix_http import _Connection, ask
 
@@ -264,7 +264,24 @@ TYPED = {
     "cancel-all": [m.MassCancel(**WHO, **WHY)],
     "cancel-all --account 1 --side sell": [m.MassCancel(**WHO, **WHY, account=1, flags=2)],
     "cancel-all --side buy": [m.MassCancel(**WHO, **WHY, flags=1)],
-    "kill 1": [m.SetTradingState(**WHO, **WHY, state=3, account=1), m.MassCancel(**WHO, **WHY, account=1)],
+    "kill 1": [m.Kill(**WHO, **WHY, account=1, act=KillAct.KILL)],
+    f"kill --session {OPERATOR}": [m.Kill(**WHO, **WHY, named=OPERATOR, act=KillAct.KILL)],
+    "kill --venue": [m.Kill(**WHO, **WHY, act=KillAct.KILL)],
+    "revive --firm 1": [m.Kill(**WHO, **WHY, firm=1, act=KillAct.REVIVE)],
+    "standing 1 suspended --group 4 --prevention cancel-oldest": [
+        m.SetAccount(
+            **WHO, **WHY, account=1, state=AccountStanding.SUSPENDED, group=4, prevention=Prevention.CANCEL_OLDEST
+        )
+    ],
+    "limit message-rate 100 --second 20 --account 1": [
+        m.SetLimit(**WHO, **WHY, account=1, limit=Limit.MESSAGE_RATE, value=100, second=20)
+    ],
+    f"limit order-quantity 5 --session {OPERATOR}": [
+        m.SetLimit(**WHO, **WHY, named=OPERATOR, limit=Limit.ORDER_QUANTITY, value=5)
+    ],
+    "fee-tier 1 0 --maker-fee -10 --taker-fee 30": [
+        m.SetFeeSchedule(**WHO, **WHY, schedule=1, fee_rates=pack_halves(-10, 30))
+    ],
     "currency 3 ETH --decimals 8": [m.DefineCurrency(**WHO, currency=3, symbol="ETH", decimals=8)],
     "instrument 1 BTC/USD --base 2 --quote 1": [
         m.DefineInstrument(
@@ -322,10 +339,32 @@ def test_a_password_goes_as_its_hash(run, node, tmp_path):
 
 
 def test_a_refused_act_is_exit_code_1_and_ends_what_was_to_follow(run, node):
-    result = run("kill", 99)
+    result = run("session", 5, "--role", "trader", "--account", 99, "--no-password")
     assert result.exit_code == 1
     assert json.loads(result.stdout)["refused"] == "UNKNOWN_ACCOUNT"
-    assert [type(command) for command in node.submitted] == [m.SetTradingState]
+    assert [type(command) for command in node.submitted] == [m.GrantSession]
+
+
+def test_rules_and_steps_of_an_instrument_are_set(run, node):
+    """Every option is a field, every part of a step stands in its bits."""
+    run("instrument", 1, "A", "--base", 2, "--quote", 1)
+    run("fee-tier", 7, 0)
+    options = "--protection 2 --collar 3 --quantity-min 4 --notional-min 5 --notional-max 60 --fee-schedule 7"
+    assert run("rules", 1, *options.split(), "--exposures", "--market-rests").exit_code == 0
+    steps = "--step top --step top:9 --step lead:400000:1 --step pro-rata:500000:2 --step largest"
+    assert run("allocation", 1, *steps.split()).exit_code == 0
+    assert node.submitted[-2:] == [
+        m.SetRules(
+            **WHO, **WHY, flags=EXPOSURES | MARKET_RESTS, instrument=1, protection=2, collar=3, quantity_min=4,
+            notional_min=5, notional_max=60, fee_schedule=7,
+        ),
+        m.SetAllocation(
+            **WHO, **WHY, instrument=1, step_1=Step.TOP, step_2=Step.TOP | 9 << 48, step_3=Step.LEAD | 400_000 << 8 | 1 << 28,
+            step_4=Step.PRO_RATA | 500_000 << 8 | 2 << 48, step_5=Step.LARGEST,
+        ),
+    ]  # fmt: skip
+    assert run("allocation", 1).exit_code == 0
+    assert node.submitted[-1] == m.SetAllocation(**WHO, **WHY, instrument=1)
 
 
 @pytest.mark.parametrize(
@@ -333,7 +372,11 @@ def test_a_refused_act_is_exit_code_1_and_ends_what_was_to_follow(run, node):
     [
         ("halt", "seventeen letters"), ("halt", ""), ("halt", "fünf"), ("deposit 1 2 0", "why"), ("session 5", "why"),
         ("session 5 --role boss", "why"), ("session 5 --password-file x --no-password", "why"), ("jump", "why"),
-        ("instrument 1 A --base 2 --quote 1 --price-decimals 300", "why"),
+        ("instrument 1 A --base 2 --quote 1 --price-decimals 300", "why"), ("kill", "why"), ("kill 1 --venue", "why"),
+        ("revive --session 1 --firm 1", "why"), ("standing 1 asleep", "why"), ("limit speed 1 --account 1", "why"),
+        ("allocation 1 --step bottom", "why"), ("allocation 1 --step largest:1", "why"),
+        ("allocation 1 --step top:32768", "why"), ("allocation 1 --step pro-rata:-1", "why"),
+        ("allocation 1" + 7 * " --step top", "why"),
     ],
 )  # fmt: skip
 def test_a_wrong_line_is_exit_code_64_and_sends_nothing(run, node, typed, reason):
