@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from core import messages as m
-from core.kinds import OrderType, TimeInForce
+from core.kinds import FEE_PERIOD, OrderType, Step, TimeInForce
 from core.rows import pack_halves, to_row
 from journal import snapshots
 from journal.directory import JournalDirectory, segment_name
@@ -19,7 +19,10 @@ from tests.tools.conftest import FIRST, NINE, ROWS, flip
 from tests.tools.told_moments import Steps, Written, check_moment
 from tools.failures import Misuse
 from tools.history import History
+from tools.output import print_table
 from tools.past import seek as history_seek
+from tools.past.answers import StepAt, TierAt, VolumeAt
+from tools.past.tables import instrument_table
 
 
 @pytest.fixture(scope="module")
@@ -277,3 +280,33 @@ def test_a_gtd_order_is_over_before_it_has_expired(tmp_path):
         assert [each.fate.value for each in told] == ["live", "live", "expired"]
         assert [each.order.over for each in told] == [False, True, False]
         assert {each.order.expires for each in told} == {106}
+
+
+def test_fee_tiers_volumes_and_steps_as_they_hold(tmp_path, capsys):
+    """Volumes of the period that runs, tiers by the schedule of the instrument, steps by their parts."""
+    sides = [
+        {"flags": OrderType.LIMIT << 1 | TimeInForce.GTC << 5 | side, "client_order_id": 1 + side} for side in (0, 1)
+    ]
+    begins = placed(
+        tmp_path,
+        m.Deposit(account=2_500, currency=2, amount=100),
+        m.SetFeeSchedule(schedule=7, fee_rates=pack_halves(-10, 30)),
+        m.SetFeeSchedule(schedule=7, tier=1, volume=20, fee_rates=pack_halves(-20, 25)),
+        m.SetRules(instrument=1, fee_schedule=7),
+        m.SetAllocation(instrument=1, step_1=Step.LEAD | 400_000 << 8 | 2_500 << 28, step_2=Step.TOP | 9 << 48),
+        *(m.EnterOrder(instrument=1, account=2_500, price=7, quantity=3, **side) for side in sides),
+        m.EndOfDay(day=20260302, flags=FEE_PERIOD),
+    )
+    with History(tmp_path / "venue") as history:
+        traded = history.at(begins + 6)
+        assert traded.account(2_500).volumes == (VolumeAt(7, 2 * 3 * 7),)
+        assert traded.instrument("B").rules.fee_schedule == 7
+        assert traded.instrument("B").tiers == (TierAt(0, -10, 30), TierAt(20, -20, 25))
+        assert traded.instrument("B").steps == (StepAt(Step.LEAD, 400_000, 2_500, 0), StepAt(Step.TOP, 0, 0, 9))
+        assert history.at(begins + 7).account(2_500).volumes == ()
+        before = history.at(begins + 2).instrument("B")
+        assert (before.rules, before.tiers, before.steps) == (None, (), ())
+        print_table(instrument_table(traded.instrument("B")))
+        told = capsys.readouterr().out
+        assert "from a volume of 20 units" in told
+        assert "LEAD share 400000 account 2500, then TOP lots 9" in told

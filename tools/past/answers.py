@@ -5,7 +5,18 @@ from typing import Any
 
 import msgspec
 
-from core.kinds import AccountStanding, Limit, OrderType, Prevention, Role, Rounding, Side, TimeInForce, TradingState
+from core.kinds import (
+    AccountStanding,
+    Limit,
+    OrderType,
+    Prevention,
+    Role,
+    Rounding,
+    Side,
+    Step,
+    TimeInForce,
+    TradingState,
+)
 from core.reasons import CancelReason
 
 
@@ -122,6 +133,13 @@ class LimitAt(msgspec.Struct, frozen=True):
     """The value that held at the moment."""
 
 
+class VolumeAt(msgspec.Struct, frozen=True):
+    """What an account has traded in a fee schedule since the fee period began, in units of the quote currency."""
+
+    fee_schedule: int
+    volume: int
+
+
 class AccountAt(msgspec.Struct, frozen=True):
     """An account: its balances in order of currencies, its open orders in order of order numbers, who acts for it.
 
@@ -145,6 +163,7 @@ class AccountAt(msgspec.Struct, frozen=True):
     positions: tuple[PositionAt, ...]
     limits: tuple[LimitAt, ...]
     firm_limits: tuple[LimitAt, ...]
+    volumes: tuple[VolumeAt, ...]
 
 
 class Trade(msgspec.Struct, frozen=True):
@@ -175,13 +194,31 @@ class RulesAt(msgspec.Struct, frozen=True):
     quantity_min: int
     notional_min: int
     notional_max: int
+    fee_schedule: int
+
+
+class TierAt(msgspec.Struct, frozen=True):
+    """A tier of a fee schedule: the volume from which it holds, in units of the quote currency, and its rates in millionths."""
+
+    volume: int
+    maker_rate: int
+    taker_rate: int
+
+
+class StepAt(msgspec.Struct, frozen=True):
+    """A step of allocation; share in millionths, the rest 0 where the step has none."""
+
+    step: Step
+    share: int
+    account: int
+    lots: int
 
 
 class InstrumentAt(msgspec.Struct, frozen=True):
     """An instrument: its terms, the rules, limits and fees for orders that enter now, its state, its touch and its last match.
 
     `bid` and `ask` are the best prices in the whole book, hidden orders included; `last_price` is 0 before the first match.
-    A rate is in millionths of the quote amount. Where `last` is None, no match came after row `searched_from`; 0: none ever.
+    A rate is in millionths of the quote amount; where there are tiers, orders carry the rates of one of those. Where `last` is None, no match came after row `searched_from`; 0: none ever.
     """
 
     instrument: int
@@ -206,6 +243,8 @@ class InstrumentAt(msgspec.Struct, frozen=True):
     searched_from: int
     last_price: int
     rules: RulesAt | None
+    tiers: tuple[TierAt, ...]
+    steps: tuple[StepAt, ...]
     waiting: int
     """Live orders that wait for a price, or are parked."""
 

@@ -27,7 +27,7 @@ from tools.books import Level
 from tools.failures import Misuse
 from tools.past import answers
 from tools.past.answers import Fate, OpenOrder, OrderAt, Where
-from tools.past.rules import limits, positions, rules_at, where_of
+from tools.past.rules import limits, positions, rules_at, steps, tiers, volumes, where_of
 from tools.past.seek import Reached, Seeker
 from tools.past.state import BookAt, OrderRow, VenueState, decimals
 from tools.past.traces import OrderTrace
@@ -108,7 +108,7 @@ class Moment:
                 number, row.firm, row.name, trading, self._balances(number), orders, state.sessions_of(number),
                 AccountStanding(row.standing), row.group, Prevention(row.prevention), bool(row.killed),
                 bool(firm.killed), bool(state.engine.killed), positions(state, account=number),
-                limits(state, account=number), limits(state, firm=row.firm),
+                limits(state, account=number), limits(state, firm=row.firm), volumes(state, number),
             )  # fmt: skip
         raise Misuse(f"no account {number} at row {self.sequence}; known: {self._known_numbers(StateKind.ACCOUNT)}")
 
@@ -162,7 +162,8 @@ class Moment:
             Rounding(row.flags >> ROUNDING_SHIFT & ROUNDING_MASK), row.multiplier, row.divisor, row.lot_units,
             row.price_max, row.quantity_max, maker, taker, row.market_data,
             _top(book.levels(Side.BUY, 1)), _top(book.levels(Side.SELL, 1)), last, searched_from,
-            row.last_price, rules_at(state.rules(row.instrument)), state.waiting(row.instrument),
+            row.last_price, rules_at(state.rules(row.instrument)), tiers(state, row.instrument), steps(state, row.instrument),
+            state.waiting(row.instrument),
         )  # fmt: skip
 
     def currencies(self) -> tuple[answers.CurrencyAt, ...]:

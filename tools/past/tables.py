@@ -111,6 +111,7 @@ def account_tables(account: answers.AccountAt) -> list[Table]:
             ("self-trade prevention", account.prevention.name if account.prevention else None),
             ("kill switch", _killed(account)),
             ("sessions", sessions),
+            *((f"volume in fee schedule {of.fee_schedule}", f"{of.volume} units") for of in account.volumes),
         )
     )
     tables = [head, _balances(account)]
@@ -203,7 +204,8 @@ def instrument_table(found: answers.InstrumentAt) -> Table:
             *_rules(found),
             ("price at most", price(found.price_max)),
             ("quantity at most", lots(found.quantity_max)),
-            ("fee rates, maker and taker", f"{found.maker_rate}, {found.taker_rate} millionths"),
+            ("fee rates, maker and taker", _rates(found) if not found.tiers else None),
+            ("allocation", ", then ".join(map(_step, found.steps)) or None),
             ("multiplier, divisor", f"{found.multiplier}, {found.divisor}"),
             ("lot units", found.lot_units),
             ("rounding", found.rounding.name),
@@ -228,7 +230,18 @@ def _rules(found: answers.InstrumentAt) -> list[tuple[str, str | None]]:
         ("notional at most", f"{rules.notional_max} units" if rules.notional_max else None),
         ("counts exposures", "yes" if rules.exposures else None),
         ("rest of a market order", "may stand" if rules.market_rests else None),
+        ("fee schedule", str(rules.fee_schedule) if rules.fee_schedule else None),
+        *((f"from a volume of {tier.volume} units", _rates(tier)) for tier in found.tiers),
     ]
+
+
+def _rates(of: answers.TierAt | answers.InstrumentAt) -> str:
+    return f"{of.maker_rate}, {of.taker_rate} millionths"
+
+
+def _step(step: answers.StepAt) -> str:
+    numbers = (("share", step.share), ("account", step.account), ("lots", step.lots))
+    return " ".join((step.step.name, *(f"{name} {number}" for name, number in numbers if number)))
 
 
 def session_tables(found: answers.SessionAt) -> list[Table]:
