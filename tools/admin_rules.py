@@ -1,23 +1,16 @@
 """`lockstep admin`: the acts that set limits, rules, fees and steps, and the kill switch; each a command in the journal."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from core.kinds import (
     EXPOSURES,
-    LEAD_MASK,
-    LEAD_SHIFT,
-    LOTS_MASK,
-    LOTS_SHIFT,
     MARKET_RESTS,
-    SHARE_MASK,
-    SHARE_SHIFT,
     AccountStanding,
     KillAct,
     Limit,
     Prevention,
-    Step,
 )
 from core.limits import FEE_SCALE
 from core.rows import pack_halves
@@ -32,18 +25,11 @@ from tools.admin import (
     admin,
 )
 from tools.failures import Misuse
+from tools.steps import columns_of
 
 OneSession = Annotated[int, typer.Option("--session", metavar="N", help="This session alone.")]
 OneFirm = Annotated[int, typer.Option("--firm", metavar="N", help="This firm alone.")]
 Millionths = Annotated[int, typer.Option(help="In millionths; negative for a rebate.", min=-FEE_SCALE, max=FEE_SCALE)]
-
-_STEPS: Final = {"top": Step.TOP, "lead": Step.LEAD, "pro-rata": Step.PRO_RATA, "largest": Step.LARGEST}
-_STEPS_MAX: Final = 6
-_DIGITS: Final = 7
-_SHARE: Final = (SHARE_SHIFT, SHARE_MASK)
-_LOTS: Final = (LOTS_SHIFT, LOTS_MASK)
-_PARTS: Final = {"top": (_LOTS,), "lead": (_SHARE, (LEAD_SHIFT, LEAD_MASK)), "pro-rata": (_SHARE, _LOTS), "largest": ()}
-"""Where the numbers of each step stand in its column, in the order in which they are given."""
 
 
 @admin.command()
@@ -189,24 +175,11 @@ def allocation(
     ] = None,
 ) -> None:
     """Set how the orders of a price share an incoming order, SHARE in millionths; without --step, by time."""
-    given = [_step(text) for text in step or []]
-    if len(given) > _STEPS_MAX:
-        raise Misuse(f"--step: at most {_STEPS_MAX}")
-    steps = {f"step_{number}": value for number, value in enumerate(given, 1)}
+    try:
+        steps = columns_of(step or [])
+    except ValueError as error:
+        raise Misuse(f"--step {error}") from None
     act(context, "SetAllocation", operator, reason, instrument=instrument, **steps)
-
-
-def _step(text: str) -> int:
-    name, *numbers = text.split(":")
-    parts = _PARTS.get(name)
-    if parts is None or len(numbers) > len(parts):
-        raise Misuse(f"--step {text!a}: not top[:LOTS], lead:SHARE:ACCOUNT, pro-rata:SHARE[:LOTS] or largest")
-    column: int = _STEPS[name]
-    for number, (shift, mask) in zip(numbers, parts, strict=False):
-        if not number.isascii() or not number.isdecimal() or len(number) > _DIGITS or int(number) > mask:
-            raise Misuse(f"--step {text!a}: {number!a} is not 0 to {mask}")
-        column |= int(number) << shift
-    return column
 
 
 def _name(word: str) -> str:

@@ -31,7 +31,9 @@ from core.limits import (
     PRICE_MAX,
     QUANTITY_MAX,
     SCALE_MAX,
+    SCHEDULE_NUMBER_MAX,
     SUM_MAX,
+    TIERS_MAX,
 )
 from core.messages import (
     Command,
@@ -41,13 +43,16 @@ from core.messages import (
     GrantSession,
     OpenAccount,
     SetAccount,
+    SetAllocation,
     SetCredential,
+    SetFeeSchedule,
     SetLimit,
     SetRules,
 )
 from core.rows import pack_halves
 from replicas.limits import BadConfig, read_toml
 from replicas.passwords import COST, make, pack, refuse_password
+from tools.steps import columns_of
 
 LOGIN_NUMBER_MAX: Final = 999_999
 """Largest session number that can log in: SoupBinTCP gives a user name six characters."""
@@ -100,16 +105,30 @@ class Instrument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quantity_min: Annotated[int, Meta(ge=0, le=QUANTITY_MAX)] = 0
     notional_min: Annotated[int, Meta(ge=0, le=SUM_MAX)] = 0
     notional_max: Annotated[int, Meta(ge=0, le=SUM_MAX)] = 0
+    fee_schedule: Annotated[int, Meta(ge=0, le=SCHEDULE_NUMBER_MAX)] = 0
+    steps: list[str] = []
+    """How the orders of a price share an incoming order, as `tools.steps` reads them; by time if there are none."""
 
     def __post_init__(self) -> None:
         """ValueError, which names the instrument, for rules that do not go together."""
+        columns_of(self.steps)
         if self.market_rests and not self.protection:
             raise ValueError(f"instrument {self.number}: market_rests needs a protection")
 
     def has_rules(self) -> bool:
         """Whether any rule is given."""
         bounds = self.protection | self.collar | self.quantity_min | self.notional_min | self.notional_max
-        return self.exposures or self.market_rests or bounds != 0
+        return self.exposures or self.market_rests or (bounds | self.fee_schedule) != 0
+
+
+class FeeTier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A tier of a fee schedule: the volume in units of the quote currency from which it holds; fees in millionths."""
+
+    schedule: Annotated[int, Meta(ge=1, le=SCHEDULE_NUMBER_MAX)]
+    tier: Annotated[int, Meta(ge=0, le=TIERS_MAX)]
+    volume: Annotated[int, Meta(ge=0, le=SUM_MAX)] = 0
+    maker_fee: Rate = 0
+    taker_fee: Rate = 0
 
 
 class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -173,6 +192,7 @@ class Venue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
     currency: list[Currency] = []
+    fee_tier: list[FeeTier] = []
     instrument: list[Instrument] = []
     account: list[Account] = []
     session: list[Login] = []
@@ -221,6 +241,8 @@ def commands(venue: Venue, passwords: dict[int, str]) -> Iterator[Said]:
     for currency in venue.currency:
         of = DefineCurrency(currency=currency.number, symbol=currency.symbol, decimals=currency.decimals)
         yield Said(f"currency {currency.number}", of)
+    for at, tier in enumerate(venue.fee_tier):
+        yield Said(f"fee_tier[{at}]", _tier(tier))
     for instrument in venue.instrument:
         part = f"instrument {instrument.number}"
         yield Said(part, _define(instrument, currencies))
@@ -239,6 +261,16 @@ def commands(venue: Venue, passwords: dict[int, str]) -> Iterator[Said]:
     symbols = {instrument.symbol: instrument.number for instrument in venue.instrument}
     for at, limited in enumerate(venue.limit):
         yield Said(f"limit[{at}]", _limit(limited, symbols, f"limit[{at}]"))
+    for instrument in venue.instrument:
+        if instrument.steps:
+            columns = columns_of(instrument.steps)
+            steps = SetAllocation(instrument=instrument.number, reason="opening", **columns)
+            yield Said(f"instrument {instrument.number}", steps)
+
+
+def _tier(tier: FeeTier) -> Command:
+    rates = pack_halves(tier.maker_fee, tier.taker_fee)
+    return SetFeeSchedule(schedule=tier.schedule, tier=tier.tier, volume=tier.volume, fee_rates=rates, reason="opening")
 
 
 def _rules(instrument: Instrument) -> Command:
@@ -250,6 +282,7 @@ def _rules(instrument: Instrument) -> Command:
         quantity_min=instrument.quantity_min,
         notional_min=instrument.notional_min,
         notional_max=instrument.notional_max,
+        fee_schedule=instrument.fee_schedule,
         reason="opening",
     )
 

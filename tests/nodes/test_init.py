@@ -8,9 +8,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from core.kinds import AccountStanding, Limit, Prevention, Role
+from core.kinds import AccountStanding, Limit, Prevention, Role, Step
 from core.messages import GrantSession, OpenAccount, SetCredential
-from core.rows import rows
+from core.rows import rows, unpack_halves
 from journal.batch import HEADER_SIZE
 from journal.directory import JournalDirectory
 from journal.verify import verify
@@ -183,6 +183,18 @@ collar = 7
 quantity_min = 2
 notional_min = 3
 notional_max = 4_000
+fee_schedule = 6
+steps = ["lead:400000:2", "top:9", "largest"]
+[[fee_tier]]
+schedule = 6
+tier = 0
+taker_fee = 30
+[[fee_tier]]
+schedule = 6
+tier = 1
+volume = 500
+maker_fee = -5
+taker_fee = 20
 [[account]]
 number = 1
 firm = 7
@@ -212,7 +224,8 @@ value = 14
 def test_rules_standing_and_limits_are_in_the_journal(run, tmp_path, opened):
     result = run(RULED)
     assert result.exit_code == 0, result.output
-    kinds = [type(command).__name__ for command in commands(tmp_path / "venue")]
+    made = list(commands(tmp_path / "venue"))
+    kinds = [type(command).__name__ for command in made]
     assert (kinds.count("SetRules"), kinds.count("SetAccount"), kinds.count("SetLimit")) == (1, 1, 3)
     engine = opened(tmp_path / "venue")
     rules = engine.instrument(3).rules
@@ -225,6 +238,11 @@ def test_rules_standing_and_limits_are_in_the_journal(run, tmp_path, opened):
     rate = engine.session(5).limit(Limit.MESSAGE_RATE, 0)
     assert (rate.value, rate.second) == (12, 13)
     assert engine.firm(7).limit(Limit.ORDER_QUANTITY, 0).value == 14
+    assert rules.schedule is engine.fee_schedule(6)
+    assert [unpack_halves(engine.fee_schedule(6).rates(volume)) for volume in (499, 500)] == [(0, 30), (-5, 20)]
+    (steps,) = [command for command in made if type(command).__name__ == "SetAllocation"]
+    given = (steps.step_1, steps.step_2, steps.step_3, steps.step_4)
+    assert given == (Step.LEAD | 400_000 << 8 | 2 << 28, Step.TOP | 9 << 48, Step.LARGEST, 0)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +250,10 @@ def test_rules_standing_and_limits_are_in_the_journal(run, tmp_path, opened):
     [
         ("protection = 5", "", "instrument[0]: instrument 3: market_rests needs a protection"),
         ("collar = 7", "collar = 1_000_001", "instrument[0].collar: Expected `int` <= 1000000"),
+        ('"largest"', '"smallest"', "instrument[0]: 'smallest': not top[:LOTS], lead:SHARE:ACCOUNT, pro-rata:SHARE[:LOTS] or largest"),
+        ("lead:400000:2", "lead:400000:8", "instrument 3: SetAllocation is refused: INVALID_DEFINITION"),
+        ("fee_schedule = 6", "fee_schedule = 5", "instrument 3: SetRules is refused: INVALID_DEFINITION"),
+        ("volume = 500", "", "fee_tier[1]: SetFeeSchedule is refused: INVALID_DEFINITION"),
         ('"reduce_only"', '"asleep"', "account[0].standing: Invalid enum value 'asleep'"),
         ('"decrement"', '"maybe"', "account[0].prevention: Invalid enum value 'maybe'"),
         ("account = 1\nvalue", "value", "limit[0]: limit position: give one of account, session and firm"),
