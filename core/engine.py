@@ -33,6 +33,8 @@ class Engine(Control):
         while at < end:
             self._take(batch, at)
             self._dispatch(batch, at)
+            if self.upset:
+                self.see_to_aftermath()
             if self.following:
                 self._end_row(batch, at)
             at += ROW_SIZE

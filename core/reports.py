@@ -21,7 +21,7 @@ from core.state import State
 class Reports(State):
     """The state, and the events of the rows that are being applied."""
 
-    __slots__ = ("columns", "command", "inbound", "requester", "used")
+    __slots__ = ("columns", "command", "inbound", "requester", "upset", "used")
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,6 +35,8 @@ class Reports(State):
         self.requester: Session = self.venue
         self.command: i64 = 0
         self.inbound: i64 = 0
+        # Whether matching has noted something for `see_to_aftermath`.
+        self.upset = False
 
     def _lengthen(self) -> vec[i64]:
         """Room for half as many events again, and 64 more."""
