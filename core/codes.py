@@ -119,6 +119,8 @@ class StateKind:
     LIMIT: Final = 527
     EXPOSURE: Final = 528
     VOLUME: Final = 530
+    DEAD_MAN: Final = 532
+    PROTECTION: Final = 533
     DIGEST: Final = 540
     END: Final = 541
 

@@ -148,6 +148,8 @@ class StateKind(IntEnum):
     LIMIT = 527
     EXPOSURE = 528
     VOLUME = 530
+    DEAD_MAN = 532
+    PROTECTION = 533
     DIGEST = 540
     END = 541
 
