@@ -201,30 +201,27 @@ def test_the_standby_that_takes_over_tells_who_did_not_come_back(tmp_path):
         standby.until("standby of")
 
         async def trade():
-            addresses = [primary.address, standby.address]
-            clients = [Client(addresses, session, PASSWORD, start=1) for session in (1, 2)]
-            for session, client in enumerate(clients, 1):
-                await client.connect()
-                await client.answer(client.send(ALL))
-                await client.answer(client.send(order(session, 7, Side.BUY, 100)))
-            # Killed before it sees that the connection of the second one ends.
-            primary.signal(signal.SIGSTOP)
-            await clients[1].close()
-            return clients[0]
-
-        async def back(client):
-            # It comes back by itself, within the grace, and goes on.
+            client = Client([primary.address, standby.address], 1, PASSWORD, start=1)
+            await client.connect()
+            await client.answer(client.send(ALL))
+            await client.answer(client.send(order(1, 7, Side.BUY, 100)))
+            other = await Raw.connect(primary)
+            await other.login(2)
+            other.send(other.message(ALL, 2, 1), other.message(order(2, 7, Side.BUY, 100), 2, 2))
+            await other.event()
+            await other.event()
+            primary.signal(signal.SIGKILL)
+            # It comes back by itself, within the grace, and goes on; the other does not.
             await client.answer(client.send(order(1, 8, Side.BUY, 99)))
             await asyncio.to_thread(standby.wait, lambda: lost(standby.data), "nobody was lost")
+            await asyncio.sleep(0.2)
+            found = lost(standby.data)
             await client.close()
+            return found
 
-        async def all_of_it():
-            await back(await trade())
-
-        run(all_of_it())
+        assert run(trade()) == [(2, OnDisconnect.ALL)]
         assert standby.stop() == 0
     assert verify(standby.data).good
-    assert lost(standby.data)[0] == (2, OnDisconnect.ALL)
 
 
 def lost(data):
