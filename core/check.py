@@ -10,6 +10,7 @@ from mypy_extensions import i64
 from core.codes import Role, Side, TradingState
 from core.book import Ladder, Level, Order
 from core.check_rules import RuleSums, check_rules, check_terms, hold
+from core.check_safety import check_safety
 from core.engine import Engine
 from core.instrument import Instrument
 from core.kinds import SIDE_MASK
@@ -44,6 +45,7 @@ def check(engine: Engine) -> None:
     _check_money(engine, sums)
     _check_clock(engine, sums)
     _check_sessions(engine)
+    check_safety(engine)
 
 
 def _check_book(engine: Engine, instrument: Instrument, sums: Sums) -> None:

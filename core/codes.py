@@ -22,6 +22,7 @@ class CommandKind:
     UPGRADE: Final = 10
     QUARANTINE: Final = 11
     SET_FEE_SCHEDULE: Final = 13
+    SESSION_LOST: Final = 14
     KILL: Final = 16
     SET_CREDENTIAL: Final = 17
     PROMOTE: Final = 18
@@ -35,6 +36,15 @@ class CommandKind:
     REDUCE_ORDER: Final = 34
     CANCEL_ORDER: Final = 35
     MASS_CANCEL: Final = 36
+    SET_CANCEL_ON_DISCONNECT: Final = 42
+    ARM_DEAD_MAN: Final = 40
+    SET_PROTECTION: Final = 15
+    RESET_PROTECTION: Final = 41
+    ENTER_BATCH: Final = 38
+    LINK_ORDERS: Final = 39
+    MASS_QUOTE: Final = 37
+    DETAIL: Final = 64
+    QUOTE_DETAIL: Final = 65
 
 
 class EventKind:
@@ -57,6 +67,15 @@ class EventKind:
     RULES_SET: Final = 270
     ALLOCATION_SET: Final = 274
     FEE_SCHEDULE_SET: Final = 273
+    SESSION_LOST: Final = 306
+    CANCEL_ON_DISCONNECT_SET: Final = 275
+    DEAD_MAN_ARMED: Final = 276
+    DEAD_MAN_FIRED: Final = 309
+    PROTECTION_SET: Final = 277
+    PROTECTION_FROZEN: Final = 305
+    BATCH_ENTERED: Final = 280
+    ORDERS_LINKED: Final = 278
+    QUOTED: Final = 279
     ACCEPTED: Final = 288
     REJECTED: Final = 289
     EXECUTED: Final = 290
@@ -68,6 +87,7 @@ class EventKind:
     RESTED: Final = 296
     MASS_CANCELED: Final = 297
     TRIGGERED: Final = 298
+    ACTIVATED: Final = 310
     RESTATED: Final = 299
     TRADED: Final = 307
     DISPLAY_CHANGED: Final = 308
@@ -99,6 +119,8 @@ class StateKind:
     LIMIT: Final = 527
     EXPOSURE: Final = 528
     VOLUME: Final = 530
+    DEAD_MAN: Final = 532
+    PROTECTION: Final = 533
     DIGEST: Final = 540
     END: Final = 541
 
@@ -169,6 +191,30 @@ class KillAct:
     REVIVE: Final = 2
 
 
+class OnDisconnect:
+    """core.kinds.OnDisconnect."""
+
+    NOTHING: Final = 0
+    ALL: Final = 1
+    DAY_ORDERS: Final = 2
+
+
+class Link:
+    """core.kinds.Link."""
+
+    ONE_CANCELS_OTHER: Final = 1
+    ONE_TRIGGERS_OTHER: Final = 2
+    BRACKET: Final = 3
+
+
+class ProtectionLimit:
+    """core.kinds.ProtectionLimit."""
+
+    QUANTITY: Final = 1
+    COUNT: Final = 2
+    DELTA: Final = 3
+
+
 class Step:
     """core.kinds.Step."""
 
@@ -225,6 +271,7 @@ class RejectReason:
     QUARANTINED: Final = 50
     NOT_AN_OPERATOR: Final = 55
     MALFORMED: Final = 60
+    INCOMPLETE: Final = 65
     NOT_PERMITTED: Final = 70
     UNKNOWN_CURRENCY: Final = 80
     UNKNOWN_INSTRUMENT: Final = 90
@@ -235,12 +282,14 @@ class RejectReason:
     KILLED: Final = 132
     ACCOUNT_SUSPENDED: Final = 134
     ACCOUNT_REDUCE_ONLY: Final = 135
+    PROTECTION_FROZEN: Final = 136
     MESSAGE_RATE_LIMIT: Final = 137
     CANCEL_RATE_LIMIT: Final = 138
     UNKNOWN_ORDER: Final = 140
     DUPLICATE_CLIENT_ORDER_ID: Final = 150
     INVALID_TIME_IN_FORCE: Final = 160
     INVALID_INSTRUCTION: Final = 170
+    INVALID_LINK: Final = 175
     INVALID_PRICE: Final = 180
     INVALID_QUANTITY: Final = 190
     INVALID_NOTIONAL: Final = 200
@@ -288,3 +337,9 @@ class CancelReason:
     ACCOUNT_STATE: Final = 12
     REDUCE_ONLY: Final = 13
     KILLED: Final = 14
+    SESSION_LOST: Final = 15
+    DEAD_MAN: Final = 16
+    PROTECTION: Final = 17
+    LINKED: Final = 18
+    QUOTED: Final = 19
+    WOULD_TRADE: Final = 20

@@ -122,7 +122,7 @@ class Control(VenueRules):
             self.reject(RejectReason.MALFORMED, 0, 0, 0)
             return
         self.advanced = self.sequence
-        self.run_todos(self.run_timers(STEPS_MAX))
+        self.run_todos(self.run_dead_men(self.run_timers(STEPS_MAX)))
 
     def end_of_day(self, row: bytes, at: i64) -> None:
         """End the trading day."""

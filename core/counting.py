@@ -9,7 +9,7 @@ from core.codes import Limit as Kind
 from core.codes import OrderType, Side
 from core.holder import Exposure, Holder
 from core.instrument import Instrument
-from core.kinds import HIDDEN, REDUCE_ONLY
+from core.kinds import HIDDEN, QUOTE, REDUCE_ONLY
 from core.limits import RATIO_TRADES_MAX, SUM_MAX
 from core.reports import Reports
 from core.terms import CROSSED, FOR_PRICE, Terms, rises, type_of
@@ -44,6 +44,8 @@ class Counting(Reports):
             instrument.watch += 1
         if order.flags & REDUCE_ONLY:
             order.account.exposure(instrument.number).reducing[order.number] = order
+        if order.flags & QUOTE:
+            order.account.quoting(instrument.number).quotes[order.number] = order
         self.recount(order, terms)
 
     def count_out(self, order: Order, terms: Terms) -> None:
@@ -57,6 +59,8 @@ class Counting(Reports):
             instrument.watch -= 1
         if order.flags & REDUCE_ONLY:
             del order.account.exposure(instrument.number).reducing[order.number]
+        if order.flags & QUOTE:
+            del order.account.quoting(instrument.number).quotes[order.number]
         self.recount(order, terms)
 
     def arm(self, order: Order, terms: Terms) -> None:
@@ -124,6 +128,21 @@ class Counting(Reports):
         order.account.firm.exposure(number).position += lots
         if order.session.number != 0:
             order.session.exposure(number).position += lots
+
+    # ---- quotes
+
+    def count_quote(self, order: Order, quantity: i64) -> None:
+        """Count one side of a match for the protection of the quote that had it; a limit that is reached freezes."""
+        quoting = order.account.quoting(order.instrument.number)
+        if not quoting.protects():
+            return
+        quoting.add(quantity, order.side == Side.BUY, self.now)
+        quoting.reached = quoting.limit()
+        if quoting.reached != 0:
+            quoting.frozen = True
+            quoting.session = order.session
+            self.reached.append((order.account, quoting))
+            self.upset = True
 
     # ---- ratios
 

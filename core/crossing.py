@@ -13,7 +13,7 @@ from core.book import Ladder, Level, Order
 from core.codes import CancelReason, EventKind, OrderType, Prevention, Side
 from core.counting import closing
 from core.instrument import Instrument, charge
-from core.kinds import PREVENTION_MASK, PREVENTION_SHIFT, REDUCE_ONLY, REMOVED
+from core.kinds import PREVENTION_MASK, PREVENTION_SHIFT, QUOTE, REDUCE_ONLY, REMOVED
 from core.ledger import Account
 from core.limits import MATCHES_MAX
 from core.matching import Matching, reserve
@@ -138,6 +138,8 @@ class Crossing(Matching):
         if self.ratios != 0:
             self.count_trade(resting)
             self.count_trade(incoming)
+        if (resting.flags | incoming.flags) & QUOTE:
+            self._count_quotes(incoming, resting, quantity)
         terms = resting.terms
         if resting.leaves == 0:
             self.leave(resting)
@@ -158,6 +160,12 @@ class Crossing(Matching):
             self.move(incoming, quantity)
             self.follow_position(resting.account, instrument)
             self.follow_position(incoming.account, instrument)
+
+    def _count_quotes(self, incoming: Order, resting: Order, quantity: i64) -> None:
+        if resting.flags & QUOTE:
+            self.count_quote(resting, quantity)
+        if incoming.flags & QUOTE:
+            self.count_quote(incoming, quantity)
 
     def _print(self, instrument: Instrument, price: i64) -> None:
         instrument.last_price = price

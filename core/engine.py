@@ -33,6 +33,8 @@ class Engine(Control):
         while at < end:
             self._take(batch, at)
             self._dispatch(batch, at)
+            if self.upset:
+                self.see_to_aftermath()
             if self.following:
                 self._end_row(batch, at)
             at += ROW_SIZE
@@ -133,12 +135,24 @@ class Engine(Control):
             self.reduce_order(row, at)
         elif kind == CommandKind.MASS_CANCEL:
             self.mass_cancel(row, at)
+        elif is_safety(kind):
+            self._safety(kind, row, at)
         elif not is_control(kind):
             self.reject(RejectReason.MALFORMED, 0, 0, 0)
         elif self.requester.role != Role.OPERATOR:
             self.reject(RejectReason.NOT_AN_OPERATOR, 0, 0, 0)
         else:
             self._control(kind, row, at)
+
+    def _safety(self, kind: i64, row: bytes, at: i64) -> None:
+        if kind == CommandKind.SET_CANCEL_ON_DISCONNECT:
+            self.set_cancel_on_disconnect(row, at)
+        elif kind == CommandKind.ARM_DEAD_MAN:
+            self.arm_dead_man(row, at)
+        elif kind == CommandKind.SET_PROTECTION:
+            self.set_protection(row, at)
+        else:
+            self.reset_protection(row, at)
 
     def _control(self, kind: i64, row: bytes, at: i64) -> None:
         if kind == CommandKind.DEFINE_CURRENCY:
@@ -169,6 +183,8 @@ class Engine(Control):
             self.promote(row, at)
         elif kind == CommandKind.ACCEPT_CLOCK:
             self.accept_clock(row, at)
+        elif kind == CommandKind.SESSION_LOST:
+            self.session_lost(row, at)
         elif kind == CommandKind.KILL:
             self.kill(row, at)
         elif kind == CommandKind.SET_ALLOCATION:
@@ -198,8 +214,8 @@ class Engine(Control):
         elif session is self.venue and self.control_inbound < self.inbound <= SUM_MAX:
             self.control_inbound = self.inbound
         if self.command == CommandKind.ADVANCE_TIME:
-            instrument = self._drop_timer(timer_time, timer_order)
-            account = 0
+            account = self._drop_dead_man(timer_time, timer_order)
+            instrument = self._drop_timer(timer_time, timer_order) if account == 0 else 0
         if self.instrument(instrument) is None:
             instrument = 0
         if instrument != 0 or self.account(account) is None:
@@ -210,6 +226,15 @@ class Engine(Control):
             self.change_state(None, instrument, account, TradingState.HALTED)
         elif self.state == TradingState.OPEN:
             self.change_state(None, 0, 0, TradingState.CANCEL_ONLY)
+
+    def _drop_dead_man(self, timer_time: i64, timer_order: i64) -> i64:
+        """Drop the dead-man timer that raised; returns the account to halt, or 0 where none is named."""
+        account = self.dead_men.get((timer_time, -timer_order))
+        if account is None:
+            return 0
+        self.set_dead_man(account, 0, None)
+        number: i64 = account.number
+        return number
 
     def _drop_timer(self, timer_time: i64, timer_order: i64) -> i64:
         """Drop what raised: the timer, what made an instrument follow, or else the first pending mass operation.
@@ -226,8 +251,15 @@ class Engine(Control):
             self.stop_timer(order)
             number: i64 = order.instrument.number
             return number
-        self.drop_todo()
+        self._drop_pending()
         return 0
+
+    def _drop_pending(self) -> None:
+        """Drop the first mass operation, or where none is pending the first dead-man timer that is due."""
+        if self.todos or not self.dead_men:
+            self.drop_todo()
+        elif self.dead_men.peekitem(0)[0][0] <= self.now:
+            self.set_dead_man(self.dead_men.peekitem(0)[1], 0, None)
 
     def _drop_following(self, instrument: Instrument) -> None:
         """The instrument is due no more; where nothing but this row made it so, what would do it again is dropped.
@@ -252,7 +284,7 @@ class Engine(Control):
         for order in due:
             self.stop_timer(order)
         if not due:
-            self.drop_todo()
+            self._drop_pending()
 
 
 def is_control(kind: i64) -> bool:
@@ -261,14 +293,24 @@ def is_control(kind: i64) -> bool:
         return True
     if CommandKind.KILL <= kind <= CommandKind.SET_LIMIT:
         return True
-    return kind in (CommandKind.SET_FEE_SCHEDULE, CommandKind.SET_ALLOCATION, CommandKind.SET_RULES)
+    return kind in (
+        CommandKind.SET_FEE_SCHEDULE, CommandKind.SET_ALLOCATION, CommandKind.SET_RULES, CommandKind.SESSION_LOST,
+    )  # fmt: skip
+
+
+def is_safety(kind: i64) -> bool:
+    """Whether this is a kind of command by which whoever trades looks after orders and quotes."""
+    return kind in (
+        CommandKind.SET_CANCEL_ON_DISCONNECT, CommandKind.ARM_DEAD_MAN, CommandKind.SET_PROTECTION,
+        CommandKind.RESET_PROTECTION,
+    )  # fmt: skip
 
 
 def names_instrument(kind: i64) -> bool:
     """Whether column 6 of this kind of command is an instrument."""
     if kind in (
         CommandKind.DEFINE_INSTRUMENT, CommandKind.SET_TRADING_STATE, CommandKind.SET_LIMIT, CommandKind.SET_RULES,
-        CommandKind.SET_ALLOCATION,
+        CommandKind.SET_ALLOCATION, CommandKind.SET_PROTECTION, CommandKind.RESET_PROTECTION,
     ):  # fmt: skip
         return True
     return CommandKind.ENTER_ORDER <= kind <= CommandKind.MASS_CANCEL
@@ -278,7 +320,10 @@ def names_account(kind: i64) -> bool:
     """Whether column 7 of this kind of command is an account."""
     if CommandKind.OPEN_ACCOUNT <= kind <= CommandKind.SET_TRADING_STATE:
         return True
-    if kind in (CommandKind.KILL, CommandKind.SET_ACCOUNT, CommandKind.SET_LIMIT):
+    if kind in (
+        CommandKind.KILL, CommandKind.SET_ACCOUNT, CommandKind.SET_LIMIT, CommandKind.ARM_DEAD_MAN,
+        CommandKind.SET_PROTECTION, CommandKind.RESET_PROTECTION,
+    ):  # fmt: skip
         return True
     return CommandKind.ENTER_ORDER <= kind <= CommandKind.MASS_CANCEL
 

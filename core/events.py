@@ -262,3 +262,90 @@ class ClockAccepted(Event, frozen=True):
     column_6: int = 0
     column_7: int = 0
     clock: int = 0
+
+
+class SessionWasLost(Event, frozen=True):
+    """The connection of a session (`named`) was lost; by its mode its orders are canceled."""
+
+    KIND = EventKind.SESSION_LOST
+    flags: int = 0
+    column_6: int = 0
+    column_7: int = 0
+    named: int = 0
+    connection: int = 0
+    mode: int = 0
+
+
+class CancelOnDisconnectSet(Event, frozen=True):
+    """What is canceled when a session (`named`) is lost is now this."""
+
+    KIND = EventKind.CANCEL_ON_DISCONNECT_SET
+    flags: int = 0
+    column_6: int = 0
+    column_7: int = 0
+    named: int = 0
+    mode: int = 0
+
+
+class DeadManArmed(Event, frozen=True):
+    """The orders of an account are canceled at this time (ns since 1970), unless it is armed again; 0: disarmed."""
+
+    KIND = EventKind.DEAD_MAN_ARMED
+    flags: int = 0
+    column_6: int = 0
+    account: int = 0
+    interval: int = 0
+    fires_at: int = 0
+    column_10: int = 0
+    column_11: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    drop_copy: int = 0
+
+
+class DeadManFired(Event, frozen=True):
+    """The time of an account's dead-man timer has come: its orders are canceled."""
+
+    KIND = EventKind.DEAD_MAN_FIRED
+    flags: int = 0
+    column_6: int = 0
+    account: int = 0
+    column_8: int = 0
+    fires_at: int = 0
+    column_10: int = 0
+    column_11: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    drop_copy: int = 0
+
+
+class ProtectionSet(Event, frozen=True):
+    """The protection of an account's quotes in an instrument is now this; `frozen` is 1 while it may not quote."""
+
+    KIND = EventKind.PROTECTION_SET
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    window: int = 0
+    quantity: int = 0
+    count: int = 0
+    delta: int = 0
+    frozen: int = 0
+    column_13: int = 0
+    drop_copy: int = 0
+
+
+class ProtectionFrozen(Event, frozen=True):
+    """A limit of a protection was reached; the sums are those of its window. The quotes are canceled next."""
+
+    KIND = EventKind.PROTECTION_FROZEN
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    limit: int = 0
+    quantity: int = 0
+    count: int = 0
+    delta: int = 0
+    column_12: int = 0
+    column_13: int = 0
+    drop_copy: int = 0

@@ -6,7 +6,8 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from core.arrival import Arrival, reference
+from core.aftermath import Aftermath
+from core.arrival import reference
 from core.book import Order
 from core.codes import AccountStanding, CancelReason, EventKind, Side, TradingState
 from core.instrument import Instrument
@@ -20,7 +21,7 @@ from core.terms import CROSSED, IN_BOOK, PARKED, Terms, type_of
 _BASIS: Final = 10_000
 
 
-class Following(Arrival):
+class Following(Aftermath):
     """What follows the market. At most STEPS_MAX steps a row; what is left stays due."""
 
     __slots__ = ()
@@ -60,6 +61,8 @@ class Following(Arrival):
             self.timer = order
             self.trigger(order, terms)
             self.timer = None
+            if self.upset:
+                self.see_to_aftermath()
             steps -= 1 + self.met
             self._trail(instrument)
         return steps

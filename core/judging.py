@@ -21,6 +21,7 @@ from core.kinds import (
     POST_ONLY,
     PREVENTION_MASK,
     PREVENTION_SHIFT,
+    QUOTE,
     REDUCE_ONLY,
     SLIDE,
     TIME_IN_FORCE_MASK,
@@ -29,7 +30,7 @@ from core.kinds import (
     TYPE_SHIFT,
 )
 from core.limiting import Limiting, amount_or_more
-from core.limits import BASIS_POINTS_MAX, FEE_SCALE, FOLLOWERS_MAX, PRICE_MAX, REDUCING_MAX, SUM_MAX
+from core.limits import BASIS_POINTS_MAX, FEE_SCALE, FOLLOWERS_MAX, PRICE_MAX, QUOTES_MAX, REDUCING_MAX, SUM_MAX
 from core.placing import rests_by, time_in_force_of
 from core.terms import FOR_PRICE, Terms, type_of, waits_for_price
 
@@ -44,7 +45,7 @@ _TRIGGER: Final = 1 << 34
 _OFFSET: Final = 1 << 35
 _POST: Final = POST_ONLY | SLIDE
 _PEG: Final = PEG_MASK << PEG_SHIFT
-_INSTRUCTIONS: Final = _POST | REDUCE_ONLY | HIDDEN | ALL_OR_NONE | _PEG | BASIS_POINTS
+_INSTRUCTIONS: Final = _POST | REDUCE_ONLY | HIDDEN | ALL_OR_NONE | _PEG | BASIS_POINTS | QUOTE
 
 _TIMES: Final = (
     0,
@@ -65,7 +66,7 @@ _TIMES: Final = (
 _MAY_HAVE: Final = (
     0,
     REDUCE_ONLY,  # MARKET
-    _POST | REDUCE_ONLY | HIDDEN | ALL_OR_NONE | _DISPLAY | _MINIMUM,  # LIMIT
+    _POST | REDUCE_ONLY | HIDDEN | ALL_OR_NONE | _DISPLAY | _MINIMUM | QUOTE,  # LIMIT
     REDUCE_ONLY | _TRIGGER,  # STOP
     REDUCE_ONLY | _TRIGGER,  # STOP_LIMIT
     ALL_OR_NONE | _MINIMUM,  # MARKET_TO_LIMIT
@@ -77,6 +78,8 @@ _MAY_HAVE: Final = (
     HIDDEN | _PEG | _OFFSET,  # PEGGED
 )
 """The instructions that each order type may have, by its number."""
+_NO_QUOTE: Final = REDUCE_ONLY | HIDDEN | ALL_OR_NONE | _DISPLAY | _MINIMUM
+"""What a quote may not have."""
 
 
 class Judging(Limiting):
@@ -106,6 +109,8 @@ class Judging(Limiting):
         if entry != 0 and (time_in_force == TimeInForce.FOK or asked & _POST or entry == ALL_OR_NONE | _MINIMUM):
             return True
         if asked & HIDDEN and asked & _DISPLAY:
+            return True
+        if asked & QUOTE and (asked & _NO_QUOTE or not rests_by(time_in_force)):
             return True
         if type_of(order) == OrderType.SPEND_AT_MOST:
             prevention = order.flags >> PREVENTION_SHIFT & PREVENTION_MASK
@@ -175,6 +180,8 @@ class Judging(Limiting):
                 order.leaves = allowed
             if is_new and len(exposure.reducing) >= REDUCING_MAX:
                 return RejectReason.FOLLOWERS_FULL
+        if is_new and order.flags & QUOTE and len(order.account.quoting(instrument.number).quotes) >= QUOTES_MAX:
+            return RejectReason.FOLLOWERS_FULL
         order_type = type_of(order)
         followers = instrument.followers
         if is_new and order_type == OrderType.TRAILING_STOP and len(followers.trailing) >= FOLLOWERS_MAX:

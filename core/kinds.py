@@ -51,6 +51,7 @@ class CommandKind(IntEnum):
     UPGRADE = 10
     QUARANTINE = 11
     SET_FEE_SCHEDULE = 13
+    SESSION_LOST = 14
     KILL = 16
     SET_CREDENTIAL = 17
     PROMOTE = 18
@@ -64,6 +65,15 @@ class CommandKind(IntEnum):
     REDUCE_ORDER = 34
     CANCEL_ORDER = 35
     MASS_CANCEL = 36
+    SET_CANCEL_ON_DISCONNECT = 42
+    ARM_DEAD_MAN = 40
+    SET_PROTECTION = 15
+    RESET_PROTECTION = 41
+    ENTER_BATCH = 38
+    LINK_ORDERS = 39
+    MASS_QUOTE = 37
+    DETAIL = 64
+    QUOTE_DETAIL = 65
 
 
 class EventKind(IntEnum):
@@ -86,6 +96,15 @@ class EventKind(IntEnum):
     RULES_SET = 270
     ALLOCATION_SET = 274
     FEE_SCHEDULE_SET = 273
+    SESSION_LOST = 306
+    CANCEL_ON_DISCONNECT_SET = 275
+    DEAD_MAN_ARMED = 276
+    DEAD_MAN_FIRED = 309
+    PROTECTION_SET = 277
+    PROTECTION_FROZEN = 305
+    BATCH_ENTERED = 280
+    ORDERS_LINKED = 278
+    QUOTED = 279
     ACCEPTED = 288
     REJECTED = 289
     EXECUTED = 290
@@ -97,6 +116,7 @@ class EventKind(IntEnum):
     RESTED = 296
     MASS_CANCELED = 297
     TRIGGERED = 298
+    ACTIVATED = 310
     RESTATED = 299
     TRADED = 307
     DISPLAY_CHANGED = 308
@@ -128,6 +148,8 @@ class StateKind(IntEnum):
     LIMIT = 527
     EXPOSURE = 528
     VOLUME = 530
+    DEAD_MAN = 532
+    PROTECTION = 533
     DIGEST = 540
     END = 541
 
@@ -198,6 +220,30 @@ class KillAct(IntEnum):
     REVIVE = 2
 
 
+class OnDisconnect(IntEnum):
+    """What is canceled when a session is lost."""
+
+    NOTHING = 0
+    ALL = 1
+    DAY_ORDERS = 2
+
+
+class Link(IntEnum):
+    """How the orders of LinkOrders hang together; docs/matching.md."""
+
+    ONE_CANCELS_OTHER = 1
+    ONE_TRIGGERS_OTHER = 2
+    BRACKET = 3
+
+
+class ProtectionLimit(IntEnum):
+    """Which limit of a market-maker protection was reached."""
+
+    QUANTITY = 1
+    COUNT = 2
+    DELTA = 3
+
+
 class Step(IntEnum):
     """How a step of SetAllocation shares an incoming order among the orders of a price level; docs/matching.md."""
 
@@ -263,7 +309,9 @@ PEG_SHIFT: Final = 17
 PEG_MASK: Final = 0x3
 BASIS_POINTS: Final = 0x80000
 """The offset of a trailing stop is in basis points of the last price, not in ticks."""
-ENTER_FLAGS: Final = 0xFFFFF
+QUOTE: Final = 0x400000
+"""The order is a quote: market-maker protection counts its matches and cancels it."""
+ENTER_FLAGS: Final = 0x4FFFFF
 """The bits that EnterOrder may set today; docs/commands.md (Drafts) says what the next ones will mean."""
 PLAIN_FLAGS: Final = 0x3FF
 """Without another bit an order of type LIMIT or MARKET needs none of the rules of docs/matching.md."""
@@ -276,6 +324,12 @@ LEAD_SHIFT: Final = 28
 LEAD_MASK: Final = 0xFFFFF
 LOTS_SHIFT: Final = 48
 LOTS_MASK: Final = 0x7FFF
+
+# Flags of MassQuote.
+REPLACE_ALL: Final = 0x1
+"""Cancel all other quotes of the account in the instruments that are named."""
+QUOTES_SLIDE: Final = 0x2
+"""Quotes that would trade slide, rather than being refused."""
 
 # Flags of EndOfDay.
 FEE_PERIOD: Final = 0x1

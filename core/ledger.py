@@ -14,9 +14,11 @@ from mypy_extensions import i64
 from core.codes import AccountStanding, TradingState
 from core.fees import FeeSchedule, Volume
 from core.holder import Holder
+from core.quoting import Quoting
 
 if TYPE_CHECKING:
     from core.book import Order
+    from core.session import Session
 
 
 class Currency:
@@ -70,8 +72,8 @@ class Account(Holder):
     """An account: its balances by currency, its live orders by client order id and in order of order number."""
 
     __slots__ = (
-        "balances", "firm", "group", "name", "newest", "number", "oldest", "orders", "prevention", "standing", "state",
-        "volumes",
+        "armed_by", "balances", "fires_at", "firm", "group", "name", "newest", "number", "oldest", "orders", "prevention",
+        "quotings", "standing", "state", "volumes",
     )  # fmt: skip
 
     def __init__(self, number: i64, firm: Firm, name: bytes) -> None:
@@ -90,6 +92,24 @@ class Account(Holder):
         self.orders: dict[i64, Order] = {}
         self.oldest: Order | None = None
         self.newest: Order | None = None
+        # Its dead-man timer: when it fires, in ns since 1970 (0: disarmed), and the session that armed it last.
+        self.fires_at: i64 = 0
+        self.armed_by: Session | None = None
+        # Quotes and their protections by number of the instrument.
+        self.quotings: dict[int, Quoting] = {}
+
+    def quoting(self, instrument: i64) -> Quoting:
+        """Its quotes and their protection in an instrument, made if there are none."""
+        found = self.quotings.get(instrument)
+        if found is None:
+            found = Quoting(instrument)
+            self.quotings[instrument] = found
+        return found
+
+    def may_quote(self, instrument: i64) -> bool:
+        """Whether no protection froze it in an instrument."""
+        found = self.quotings.get(instrument)
+        return found is None or not found.frozen
 
     def balance(self, currency: Currency) -> Balance:
         """The balance in this currency, made if there is none."""

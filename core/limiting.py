@@ -10,7 +10,7 @@ from core.codes import Limit as Kind
 from core.counting import worth
 from core.holder import Holder, Limit
 from core.instrument import Instrument
-from core.kinds import REDUCE_ONLY
+from core.kinds import QUOTE, REDUCE_ONLY
 from core.ledger import Account
 from core.limits import NANOSECONDS, SPENDING_LOTS, SUM_MAX
 from core.placing import Placing
@@ -22,14 +22,16 @@ class Limiting(Placing):
 
     __slots__ = ()
 
-    def refuse_guarded(self, account: Account, flags: i64) -> i64:
-        """Why a kill switch, the account's standing or a rate does not let this order in, or 0."""
+    def refuse_guarded(self, account: Account, instrument: Instrument, flags: i64) -> i64:
+        """Why a kill switch, the account's standing, its protection or a rate does not let this order in, or 0."""
         if self.killed or account.killed() or account.firm.killed() or self.requester.killed():
             return RejectReason.KILLED
         if account.standing == AccountStanding.SUSPENDED:
             return RejectReason.ACCOUNT_SUSPENDED
         if account.standing == AccountStanding.REDUCE_ONLY and flags & REDUCE_ONLY == 0:
             return RejectReason.ACCOUNT_REDUCE_ONLY
+        if flags & QUOTE and not account.may_quote(instrument.number):
+            return RejectReason.PROTECTION_FROZEN
         return 0 if self.conforms(Kind.MESSAGE_RATE, account) else RejectReason.MESSAGE_RATE_LIMIT
 
     def conforms(self, kind: i64, account: Account | None) -> bool:

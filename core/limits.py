@@ -41,6 +41,18 @@ FOLLOWERS_MAX: Final = 1_024
 REDUCING_MAX: Final = 64
 """Live reduce-only orders of one account in one instrument: each of them may be cut by a match."""
 
+QUOTES_MAX: Final = 64
+"""Live quotes of one account in one instrument: its protection cancels them all at once."""
+
+PROTECTION_COUNT_MAX: Final = 1_000_000
+"""Largest number of matches that a protection may allow in a window."""
+
+INTERVAL_MIN: Final = 1_000_000
+"""Shortest interval of a dead-man timer, in ns."""
+
+DAY_NS: Final = 86_400_000_000_000
+"""Longest interval of a dead-man timer and longest window of a protection, in ns."""
+
 SPENDING_LOTS: Final = 0x100000000000000
 """More lots than an order of type SPEND_AT_MOST can trade: MATCHES_MAX times QUANTITY_MAX, rounded up."""
 

@@ -44,7 +44,7 @@ class Rejected(Event, frozen=True):
     client_order_id: int = 0
     command: int = 0
     inbound: int = 0
-    column_11: int = 0
+    part: int = 0
     column_12: int = 0
     reason: int = 0
     drop_copy: int = 0
@@ -250,3 +250,57 @@ class DisplayChanged(Event, frozen=True):
     column_13: int = 0
     column_14: int = 0
     market_data: int = 0
+
+
+class BatchEntered(Event, frozen=True):
+    """All orders of a batch enter: the Accepted of each follows."""
+
+    KIND = EventKind.BATCH_ENTERED
+    flags: int = 0
+    column_6: int = 0
+    account: int = 0
+    batch_id: int = 0
+    parts: int = 0
+
+
+class OrdersLinked(Event, frozen=True):
+    """Orders are linked from now on; the Accepted of each follows. The link is in the flags."""
+
+    KIND = EventKind.ORDERS_LINKED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    link_id: int = 0
+    order_1: int = 0
+    order_2: int = 0
+    order_3: int = 0
+
+
+class Quoted(Event, frozen=True):
+    """The end of a MassQuote: how many quotes were entered, kept, canceled and refused."""
+
+    KIND = EventKind.QUOTED
+    flags: int = 0
+    column_6: int = 0
+    account: int = 0
+    quote_id: int = 0
+    entered: int = 0
+    kept: int = 0
+    canceled: int = 0
+    refused: int = 0
+
+
+class Activated(Event, frozen=True):
+    """An order that waited for the order that triggers it (`parent`, its order number) arrives, or waits for its price."""
+
+    KIND = EventKind.ACTIVATED
+    flags: int = 0
+    instrument: int = 0
+    account: int = 0
+    client_order_id: int = 0
+    price: int = 0
+    quantity: int = 0
+    order_number: int = 0
+    leaves: int = 0
+    parent: int = 0
+    drop_copy: int = 0

@@ -76,7 +76,7 @@ class Replacing(Entry):
         flags: i64 = REDUCE_ONLY
         if order is not None and order.instrument is instrument and not self.is_over(order):
             flags = order.flags
-        return self.refuse_guarded(account, flags)
+        return self.refuse_guarded(account, instrument, flags)
 
     def _refuse_replace(
         self, order: Order, client: i64, price: i64, quantity: i64, leaves: i64, expires: i64, keeps: bool

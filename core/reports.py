@@ -13,6 +13,7 @@ from core.codes import EventKind
 from core.book import Order
 from core.kinds import COLUMNS, HIDDEN, RESTING
 from core.ledger import Account
+from core.quoting import Quoting
 from core.limits import SUM_MAX
 from core.session import Session
 from core.state import State
@@ -21,7 +22,7 @@ from core.state import State
 class Reports(State):
     """The state, and the events of the rows that are being applied."""
 
-    __slots__ = ("columns", "command", "inbound", "requester", "used")
+    __slots__ = ("columns", "command", "inbound", "reached", "requester", "upset", "used")
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,6 +36,10 @@ class Reports(State):
         self.requester: Session = self.venue
         self.command: i64 = 0
         self.inbound: i64 = 0
+        # Whether matching has noted something for `see_to_aftermath`.
+        self.upset = False
+        # Accounts and what they have where a protection was reached, in the order in which they were, until it is told.
+        self.reached: list[tuple[Account, Quoting]] = []
 
     def _lengthen(self) -> vec[i64]:
         """Room for half as many events again, and 64 more."""

@@ -20,8 +20,8 @@ class Session(Holder):
     """`inbound` is the last command consumed, `outbound` the last event told; the ring stands at inbound % RING_SIZE."""
 
     __slots__ = (
-        "account", "accounts", "cost", "firm", "hash_0", "hash_1", "hash_2", "hash_3", "inbound", "number", "outbound",
-        "ring", "role", "salt_0", "salt_1",
+        "account", "accounts", "cost", "firm", "hash_0", "hash_1", "hash_2", "hash_3", "inbound", "number", "numbers",
+        "on_disconnect", "outbound", "ring", "role", "salt_0", "salt_1",
     )  # fmt: skip
 
     def __init__(self, number: i64) -> None:
@@ -32,6 +32,8 @@ class Session(Holder):
         self.outbound: i64 = 0
         self.account: Account | None = None
         self.accounts: dict[i64, Account] = {}
+        # Their numbers, rising.
+        self.numbers: list[int] = []
         # For each answer its content hash, first outbound number and count, side by side: one line of cache, not three.
         self.ring: vec[i64] = vec[i64]()
         # The firm whose events a DROP_COPY session reads.
@@ -44,12 +46,33 @@ class Session(Holder):
         self.salt_0: i64 = 0
         self.salt_1: i64 = 0
         self.cost: i64 = 0
+        # What is canceled when the session is lost (OnDisconnect).
+        self.on_disconnect: i64 = 0
 
     def grant(self, account: Account) -> None:
         """Let the session act for an account."""
-        self.accounts[account.number] = account
+        if account.number not in self.accounts:
+            self.accounts[account.number] = account
+            self.numbers.insert(self._place(account.number), account.number)
         if self.account is None:
             self.account = account
+
+    def _place(self, number: i64) -> i64:
+        """How many of its accounts have a number up to this one."""
+        low: i64 = 0
+        high: i64 = len(self.numbers)
+        while low < high:
+            middle = (low + high) >> 1
+            if self.numbers[middle] <= number:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def account_after(self, number: i64) -> i64:
+        """The next account number that it was granted after this one; 0 for none."""
+        at = self._place(number)
+        return self.numbers[at] if at < len(self.numbers) else 0
 
     def acts_for(self, account: Account) -> bool:
         """Whether the session may act for an account; the first account granted is found without a look-up."""

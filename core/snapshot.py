@@ -18,6 +18,7 @@ from core.ledger import Account, Firm
 from core.limits import DAY_BASE, RING_SIZE
 from core.matching import reserve
 from core.session import Session
+from core.snapshot_pending import dump_safety, dump_todos, load_pending
 from core.snapshot_rules import (
     dump_fee_tiers,
     dump_following,
@@ -36,7 +37,7 @@ from core.snapshot_rules import (
     load_volume,
     write_row,
 )
-from core.state import Todo, put
+from core.state import put
 from core.terms import IN_BOOK
 
 _ANSWERS_PER_ROW: Final = 4
@@ -59,7 +60,7 @@ def state_digest(rows: bytes) -> bytes:
 
 
 def dump(engine: Engine) -> bytes:
-    """The state as rows of the kinds ENGINE to TODO, 128 bytes each."""
+    """The state as rows of the kinds ENGINE to PROTECTION, 128 bytes each."""
     out = BytesWriter()
     _dump_engine(out, engine)
     for currency in engine.currencies:
@@ -91,16 +92,13 @@ def dump(engine: Engine) -> bytes:
             _dump_ladder(out, instrument.hidden_bids)
             _dump_ladder(out, instrument.hidden_asks)
     _dump_waiting(out, engine)
-    for todo in engine.todos:
-        write_row(out, StateKind.TODO, [
-            todo.command, todo.sequence, todo.session.number, todo.inbound, todo.instrument, todo.account, todo.side,
-            todo.last_order, todo.count, todo.named, todo.firm,
-        ])  # fmt: skip
+    dump_todos(out, engine)
     for named in engine.quarantined:
         write_row(out, StateKind.QUARANTINED, [named])
     dump_following(out, engine)
     dump_holders(out, engine)
     dump_volumes(out, engine)
+    dump_safety(out, engine)
     return out.getvalue()
 
 
@@ -138,7 +136,7 @@ def _dump_sessions(out: BytesWriter, engine: Engine) -> None:
             write_row(out, StateKind.SESSION, [
                 session.number, session.role, session.inbound, session.outbound, session.firm, session.hash_0,
                 session.hash_1, session.hash_2, session.hash_3, session.salt_0, session.salt_1, session.cost,
-                1 if session.killed() else 0,
+                1 if session.killed() else 0, session.on_disconnect,
             ])  # fmt: skip
     for session in engine.sessions:
         if session is not None:
@@ -203,6 +201,8 @@ def load(rows: bytes, begin: i64, end: i64) -> Engine:
             found.append(_load_order(engine, rows, at, end))
         elif kind == StateKind.LIMIT or kind == StateKind.EXPOSURE:
             load_holder(engine, kind, rows, at)
+        elif kind == StateKind.TODO or kind == StateKind.DEAD_MAN or kind == StateKind.PROTECTION:
+            load_pending(engine, kind, rows, at)
         elif kind == StateKind.VOLUME:
             load_volume(engine, rows, at)
         elif kind != StateKind.TERMS and kind != StateKind.FOLLOWING:
@@ -269,13 +269,11 @@ def _load_session(engine: Engine, kind: i64, rows: bytes, at: i64) -> None:
     elif kind == StateKind.GRANT:
         account = known(engine.account(read_i64_le(rows, at + 16)))
         grantee = known(engine.session(first))
-        grantee.accounts[account.number] = account
+        grantee.grant(account)
         if read_i64_le(rows, at + 24):
             grantee.account = account
     elif kind == StateKind.ANSWERS:
         _load_answers(known(engine.session(first)), rows, at)
-    elif kind == StateKind.TODO:
-        engine.todos.append(_load_todo(engine, rows, at))
     elif kind == StateKind.QUARANTINED:
         engine.quarantined.append(first)
     else:
@@ -298,6 +296,7 @@ def _load_numbers(engine: Engine, rows: bytes, at: i64) -> Session:
     session.salt_1 = read_i64_le(rows, at + 88)
     session.cost = read_i64_le(rows, at + 96)
     session.guard(KILLED, read_i64_le(rows, at + 104) != 0)
+    session.on_disconnect = read_i64_le(rows, at + 112)
     return session
 
 
@@ -343,19 +342,6 @@ def _load_answers(session: Session, rows: bytes, at: i64) -> None:
         )
         inbound += 1
         column += 24
-
-
-def _load_todo(engine: Engine, rows: bytes, at: i64) -> Todo:
-    session = known(engine.session(read_i64_le(rows, at + 24)))
-    todo = Todo(read_i64_le(rows, at + 8), read_i64_le(rows, at + 16), session, read_i64_le(rows, at + 64))
-    todo.inbound = read_i64_le(rows, at + 32)
-    todo.instrument = read_i64_le(rows, at + 40)
-    todo.account = read_i64_le(rows, at + 48)
-    todo.side = read_i64_le(rows, at + 56)
-    todo.count = read_i64_le(rows, at + 72)
-    todo.named = read_i64_le(rows, at + 80)
-    todo.firm = read_i64_le(rows, at + 88)
-    return todo
 
 
 def _load_standing(account: Account, rows: bytes, at: i64) -> None:

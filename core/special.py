@@ -50,7 +50,7 @@ class Special(Following):
         order = self._draft(instrument, account, row, at)
         terms = order.terms
         assert terms is not None
-        reason = self.refuse_guarded(account, order.flags)
+        reason = self.refuse_guarded(account, instrument, order.flags)
         if reason == 0 and client in account.orders:
             reason = RejectReason.DUPLICATE_CLIENT_ORDER_ID
         if reason == 0:

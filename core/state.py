@@ -23,11 +23,11 @@ Entry = TypeVar("Entry")
 
 
 class Todo:
-    """A mass operation that goes on in AdvanceTime rows: a MassCancel, a Kill or an EndOfDay (`command` says which)."""
+    """A mass operation that goes on in AdvanceTime rows: a MassCancel, a Kill, an EndOfDay, a lost session or a dead-man timer (`command`)."""
 
     __slots__ = (
-        "account", "command", "count", "firm", "inbound", "instrument", "last_order", "named", "sequence", "session",
-        "side",
+        "account", "command", "count", "fires_at", "firm", "inbound", "instrument", "last_order", "mode", "named", "sequence",
+        "session", "side",
     )  # fmt: skip
 
     def __init__(self, command: i64, sequence: i64, session: Session, last_order: i64) -> None:
@@ -41,6 +41,9 @@ class Todo:
         self.side: i64 = 0
         self.named: i64 = 0
         self.firm: i64 = 0
+        # Of a lost session: which of its orders (OnDisconnect). Of a dead-man timer: when it was due.
+        self.mode: i64 = 0
+        self.fires_at: i64 = 0
         self.count: i64 = 0
 
 
@@ -48,10 +51,10 @@ class State:
     """The state of a venue. Tables are lists indexed by number, with None where nothing stands."""
 
     __slots__ = (
-        "accounts", "advanced", "control_inbound", "currencies", "currency_count", "day", "day_mark", "days", "dropped", "epoch",
-        "fee_schedules", "firms", "following", "instruments", "killed", "match_numbers", "never", "next_semantics", "now",
-        "order_numbers", "quarantined", "ratios", "semantics", "sequence", "sessions", "state", "timer", "timer_time",
-        "timers", "todo_account", "todo_order", "todos", "venue",
+        "accounts", "advanced", "control_inbound", "currencies", "currency_count", "day", "day_mark", "days", "dead_men",
+        "dropped", "epoch", "fee_schedules", "firms", "following", "instruments", "killed", "match_numbers", "never", "next_semantics", "now",
+        "order_numbers", "quarantined", "ratios", "semantics", "sequence", "sessions", "state", "timer", "timer_account",
+        "timer_time", "timers", "todo_account", "todo_order", "todos", "venue",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -92,6 +95,9 @@ class State:
         # number of the instrument that is being followed, negated.
         self.timer: Order | None = None
         self.timer_time: i64 = 0
+        # Accounts whose dead-man timer is armed, by (time, account number); and the one whose timer is running.
+        self.dead_men: SortedDict[tuple[int, int], Account] = SortedDict()
+        self.timer_account: Account | None = None
         # Instruments whose waiting and pegged orders may have to follow, in their turn.
         self.following: list[Instrument] = []
         # Whether the kill switch of the venue is thrown.
@@ -144,10 +150,14 @@ class State:
         """When the engine next wants an AdvanceTime row, in ns since 1970: 0 for at once, NEVER for not at all."""
         if self.todos or self.following:
             return 0
+        first = self.never
         if self.timers:
-            first: i64 = self.timers.peekitem(0)[0][0]
-            return first
-        return NEVER
+            first = self.timers.peekitem(0)[0][0]
+        if self.dead_men:
+            fires: i64 = self.dead_men.peekitem(0)[0][0]
+            if fires < first:
+                first = fires
+        return first
 
     def is_over(self, order: Order) -> bool:
         """Whether an order's time is over, so that it never trades again, told or not."""

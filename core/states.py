@@ -134,7 +134,7 @@ class BalanceState(State, frozen=True):
 
 
 class SessionState(State, frozen=True):
-    """A session and its numbers, the firm that it reads (DROP_COPY), and its credential (`cost` 0: none)."""
+    """A session and its numbers, the firm that it reads (DROP_COPY), its credential (`cost` 0: none), and what is canceled when it is lost."""
 
     KIND = StateKind.SESSION
     session: int = 0
@@ -150,6 +150,7 @@ class SessionState(State, frozen=True):
     salt_1: int = 0
     cost: int = 0
     killed: int = 0
+    on_disconnect: int = 0
 
 
 class GrantState(State, frozen=True):
@@ -219,7 +220,7 @@ class TermsState(State, frozen=True):
 
 
 class TodoState(State, frozen=True):
-    """A mass operation that has not finished."""
+    """A mass operation that has not finished; `mode` is that of a session that was lost, `fires_at` when a dead-man timer was due."""
 
     KIND = StateKind.TODO
     command: int = 0
@@ -233,6 +234,8 @@ class TodoState(State, frozen=True):
     count: int = 0
     named: int = 0
     firm: int = 0
+    mode: int = 0
+    fires_at: int = 0
 
 
 class QuarantinedState(State, frozen=True):
@@ -291,6 +294,32 @@ class VolumeState(State, frozen=True):
     schedule: int = 0
     volume: int = 0
     period: int = 0
+
+
+class DeadManState(State, frozen=True):
+    """A dead-man timer that is armed: when it fires, in ns since 1970, and the session that armed it last."""
+
+    KIND = StateKind.DEAD_MAN
+    account: int = 0
+    fires_at: int = 0
+    session: int = 0
+
+
+class ProtectionState(State, frozen=True):
+    """The protection of an account's quotes in an instrument; `began` (0: none runs), `lots`, `matches` and `net` are its window's."""
+
+    KIND = StateKind.PROTECTION
+    account: int = 0
+    instrument: int = 0
+    window: int = 0
+    quantity: int = 0
+    count: int = 0
+    delta: int = 0
+    frozen: int = 0
+    began: int = 0
+    lots: int = 0
+    matches: int = 0
+    net: int = 0
 
 
 class DigestState(State, frozen=True):

@@ -11,7 +11,7 @@ from mypy_extensions import i64
 from sortedcontainers import SortedDict
 
 from core.codes import OrderType, Side, TimeInForce
-from core.kinds import HIDDEN, REDUCE_ONLY, TIME_IN_FORCE_MASK, TIME_IN_FORCE_SHIFT, TYPE_MASK, TYPE_SHIFT
+from core.kinds import HIDDEN, QUOTE, REDUCE_ONLY, TIME_IN_FORCE_MASK, TIME_IN_FORCE_SHIFT, TYPE_MASK, TYPE_SHIFT
 
 if TYPE_CHECKING:
     from core.book import Order
@@ -88,7 +88,7 @@ def rises(order: Order) -> bool:
 def is_special(order: Order, display: i64) -> bool:
     """Whether an order is more than a plain one while it lives, whatever its instrument."""
     order_type = type_of(order)
-    if order.flags & (HIDDEN | REDUCE_ONLY) or display != 0 or order_type == OrderType.PEGGED:
+    if order.flags & (HIDDEN | REDUCE_ONLY | QUOTE) or display != 0 or order_type == OrderType.PEGGED:
         return True
     return order_type == OrderType.SPEND_AT_MOST or waits_for_price(order_type)
 

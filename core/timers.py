@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from core.codes import CancelReason, CommandKind, EventKind, Side
+from core.codes import CancelReason, CommandKind, EventKind, OnDisconnect, Role, Side, TimeInForce
 from core.book import Order
-from core.kinds import ONLY_BUYS
-from core.limits import STEPS_MAX, SUM_MAX
+from core.kinds import ONLY_BUYS, TIME_IN_FORCE_MASK, TIME_IN_FORCE_SHIFT
+from core.ledger import Account
+from core.limits import STEPS_MAX, SUM_MAX, TODOS_MAX
 from core.counting import Counting
 from core.reports import told_expiry
+from core.session import Session
 from core.state import Todo
 
 
 class Timers(Counting):
-    """Expiry, mass cancel and end of day."""
+    """Expiry, dead-man timers, mass cancel and end of day."""
 
     __slots__ = ()
 
@@ -90,12 +92,56 @@ class Timers(Counting):
             steps -= 1
         return steps
 
+    def set_dead_man(self, account: Account, fires_at: i64, session: Session | None) -> None:
+        """Arm the dead-man timer of an account, from the session that asks for it, or disarm it (0 and None)."""
+        if account.fires_at != 0:
+            del self.dead_men[account.fires_at, account.number]
+        account.fires_at = fires_at
+        account.armed_by = session
+        if fires_at != 0:
+            self.dead_men[fires_at, account.number] = account
+
+    def run_dead_men(self, steps: i64) -> i64:
+        """Fire the dead-man timers that are due, in order of time and account; returns the steps that are left.
+
+        While TODOS_MAX mass operations are pending there is no place for what they cancel, and they stay due.
+        """
+        while steps > 0 and self.dead_men and len(self.todos) < TODOS_MAX:
+            key, account = self.dead_men.peekitem(0)
+            fires_at: i64 = key[0]
+            if fires_at > self.now:
+                break
+            self.timer_account = account
+            self.timer_time = fires_at
+            self._fire(account, fires_at)
+            self.timer_account = None
+            self.timer_time = 0
+            steps -= 1
+        return steps
+
+    def _fire(self, account: Account, fires_at: i64) -> None:
+        session = account.armed_by
+        assert session is not None
+        self.set_dead_man(account, 0, None)
+        self.row(
+            EventKind.DEAD_MAN_FIRED, session, 0, 0, account.number, 0, fires_at, 0, 0, 0, 0,
+            account.firm.next_drop_copy(), 0,
+        )  # fmt: skip
+        todo = Todo(CommandKind.ARM_DEAD_MAN, self.sequence, session, self.order_numbers)
+        todo.account = account.number
+        todo.fires_at = fires_at
+        self._take_up(todo)
+
     def add_todo(self, todo: Todo) -> None:
         """Take up a mass operation behind those that are pending, and begin at once if there are none."""
+        self._take_up(todo)
+        if len(self.todos) == 1:
+            self.run_todos(STEPS_MAX)
+
+    def _take_up(self, todo: Todo) -> None:
         self.todos.append(todo)
         if len(self.todos) == 1:
             self._start(todo)
-            self.run_todos(STEPS_MAX)
 
     def _start(self, todo: Todo) -> None:
         self.todo_account = todo.account
@@ -106,7 +152,13 @@ class Timers(Counting):
         """Go on with the pending mass operations, oldest first."""
         while steps > 0 and self.todos:
             todo = self.todos[0]
+            if todo.fires_at != 0 and todo.sequence == self.sequence:
+                # It is not pending yet for whoever comes to this row again: what raises here is the timer's doing.
+                self.timer_account = self.account(todo.account)
+                self.timer_time = todo.fires_at
             steps = self._advance(todo, steps)
+            self.timer_account = None
+            self.timer_time = 0
             if steps >= 0 and self._is_done(todo):
                 self._finish(todo)
 
@@ -114,7 +166,20 @@ class Timers(Counting):
         order = self.todo_order
         if order is not None and order.number <= todo.last_order:
             return False
-        return todo.account != 0 or self.todo_account + 1 >= len(self.accounts)
+        return self._account_after(todo) == 0
+
+    def _account_after(self, todo: Todo) -> i64:
+        """The account at which the oldest operation goes on when it is done with one; 0 for none.
+
+        What a session entered that is no operator is of accounts that it was granted: the others are passed over.
+        """
+        if todo.account != 0:
+            return 0
+        session = self.session(todo.named) if todo.named != 0 else None
+        if session is not None and session.role != Role.OPERATOR:
+            return session.account_after(self.todo_account)
+        number = self.todo_account + 1
+        return number if number < len(self.accounts) else 0
 
     def _advance(self, todo: Todo, steps: i64) -> i64:
         """Visit orders, then accounts, from the cursor on; returns the steps that are left."""
@@ -126,7 +191,7 @@ class Timers(Counting):
             elif self._is_done(todo):
                 return steps
             else:
-                self.todo_account += 1
+                self.todo_account = self._account_after(todo)
                 account = self.account(self.todo_account)
                 self.todo_order = account.oldest if account is not None else None
             steps -= 1
@@ -144,9 +209,10 @@ class Timers(Counting):
             return
         if todo.named not in (0, order.session.number) or todo.firm not in (0, order.account.firm.number):
             return
+        if todo.mode == OnDisconnect.DAY_ORDERS and not _is_of_the_day(order):
+            return
         todo.count += 1
-        killed = todo.command == CommandKind.KILL
-        self.cancel(order, CancelReason.KILLED if killed else CancelReason.MASS_CANCEL)
+        self.cancel(order, _why(todo.command))
 
     def _finish(self, todo: Todo) -> None:
         if todo.command == CommandKind.MASS_CANCEL and todo.sequence != self.sequence:
@@ -168,3 +234,16 @@ class Timers(Counting):
             EventKind.MASS_CANCELED, todo.session, flags, todo.instrument, todo.account, todo.command, todo.inbound,
             todo.count, 0, 0, 0, 0, 0,
         )  # fmt: skip
+
+
+def _is_of_the_day(order: Order) -> bool:
+    return order.flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK == TimeInForce.DAY
+
+
+def _why(command: i64) -> i64:
+    """The reason of what a mass operation of this command cancels."""
+    if command == CommandKind.MASS_CANCEL:
+        return CancelReason.MASS_CANCEL
+    if command == CommandKind.KILL:
+        return CancelReason.KILLED
+    return CancelReason.SESSION_LOST if command == CommandKind.SESSION_LOST else CancelReason.DEAD_MAN

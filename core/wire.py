@@ -51,6 +51,10 @@ def sendable(kind: i64) -> bool:
         return False
     if CommandKind.KILL <= kind <= CommandKind.SET_LIMIT:
         return True
+    if CommandKind.ARM_DEAD_MAN <= kind <= CommandKind.SET_CANCEL_ON_DISCONNECT:
+        return True
+    if CommandKind.SESSION_LOST <= kind <= CommandKind.SET_PROTECTION:
+        return True
     if kind == CommandKind.SET_FEE_SCHEDULE or kind == CommandKind.SET_ALLOCATION:
         return True
     return kind == CommandKind.SET_RULES

@@ -161,6 +161,8 @@ class Narrowing:
         engine = self.engine
         if engine.timers and engine.timers.peekitem(0)[0][0] <= now:
             (engine.timer_time, _), engine.timer = engine.timers.peekitem(0)
+        elif engine.dead_men and engine.dead_men.peekitem(0)[0][0] <= now:
+            (engine.timer_time, _), engine.timer_account = engine.dead_men.peekitem(0)
         elif engine.following and not engine.todos:
             engine.timer_time = -engine.following[0].number
 

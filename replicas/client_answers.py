@@ -73,6 +73,15 @@ ANSWERS: Final[dict[int, tuple[Pattern, ...]]] = {
     ),
     CommandKind.CANCEL_ORDER: (_ACKNOWLEDGED, _CANCELED),
     CommandKind.MASS_CANCEL: (Pattern(EventKind.MASS_CANCELED, ((8, _KIND), (9, _INBOUND))),),
+    CommandKind.SESSION_LOST: (Pattern(EventKind.SESSION_LOST, ((8, 8), (9, 9))),),
+    CommandKind.SET_CANCEL_ON_DISCONNECT: (
+        Pattern(EventKind.CANCEL_ON_DISCONNECT_SET, ((8, 8), (9, 9))),
+        # A session that names none means itself.
+        Pattern(EventKind.CANCEL_ON_DISCONNECT_SET, ((8, _SESSION), (9, 9))),
+    ),
+    CommandKind.ARM_DEAD_MAN: (Pattern(EventKind.DEAD_MAN_ARMED, ((7, 7), (8, 8))),),
+    CommandKind.SET_PROTECTION: (Pattern(EventKind.PROTECTION_SET, tuple((c, c) for c in range(6, 12))),),
+    CommandKind.RESET_PROTECTION: (Pattern(EventKind.PROTECTION_SET, ((6, 6), (7, 7))),),
 }
 """By kind of command; any of the patterns will do. AdvanceTime, Quarantine and Promote are missing, for they may take
 effect without a word to whoever sent them: a client sends none of them."""

@@ -29,8 +29,10 @@ _AT_ONCE: Final = 512
 class Connection(asyncio.Protocol):
     """A client. Nothing it sends raises: each message is taken, answered, or ends the connection with a count."""
 
-    def __init__(self, gateway: "Gateway") -> None:
+    def __init__(self, gateway: "Gateway", number: int) -> None:
+        """`number` is the gateway's own, from 1 on."""
         self.address = ""
+        self.number = number
         self._gateway = gateway
         self._desk: Desk | None = None
         self._transport: asyncio.Transport | None = None
@@ -64,10 +66,16 @@ class Connection(asyncio.Protocol):
         self._gateway.connections.discard(self)
         if self._asking is not None:
             self._asking.cancel()
-        if self._desk is not None and self._desk.connection is self:
-            self._desk.connection = None
-            self._desk.told.forget()
+        self._leave()
         self._transport = None
+
+    def _leave(self) -> None:
+        """The session has no connection any more, unless another one has taken its place."""
+        desk = self._desk
+        if desk is not None and desk.connection is self:
+            desk.connection = None
+            desk.told.forget()
+            self._gateway.node.lost(desk.number, self.number, desk.expected)
 
     def pause_writing(self) -> None:
         """The client reads slowly."""
@@ -147,6 +155,7 @@ class Connection(asyncio.Protocol):
         """One packet that is no message in order."""
         if kind == PacketType.LOGOUT:
             self.end()
+            self._leave()
         elif kind == PacketType.LOGIN and self._desk is None:
             self._ask(self._log_in(soup.parse_login(payload)))
         elif kind == PacketType.UNSEQUENCED and self._desk is not None:
@@ -253,6 +262,7 @@ class Connection(asyncio.Protocol):
         if found.connection is not None:
             found.connection.end()
         found.connection, self._desk = self, found
+        self._gateway.seen.add(found.number)
         self._next = login.sequence or found.told.next
         self.write(
             soup.accepted(soup.VENUE, self._next)

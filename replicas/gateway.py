@@ -50,6 +50,9 @@ class Node(Protocol):
     def arrived(self) -> None:
         """Rows were added to `pending`."""
 
+    def lost(self, number: int, connection: int, expected: int) -> None:
+        """The last connection of a session has ended; `expected` is the inbound number that it would have sent next."""
+
     async def next_batch(self) -> None:
         """Return once the next batch has been answered."""
 
@@ -82,12 +85,16 @@ class Gateway:
         self._checker = checker
         self._logins = AddressLimiter(node.limits.logins_per_minute)
         self._desks: dict[int, Desk] = {}
+        self._made = 0
+        self.seen: set[int] = set()
+        """Sessions that have logged in."""
         self._router = Router()
         self._sweeping: asyncio.Task[None] | None = None
 
     def connection(self) -> Connection:
         """A protocol for one more connection."""
-        return Connection(self)
+        self._made += 1
+        return Connection(self, self._made)
 
     def admit(self, connection: Connection) -> str | None:
         """Why one more connection from its address is refused, or None."""

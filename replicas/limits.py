@@ -74,6 +74,8 @@ class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     hang_seconds: Seconds = 1.0
     """Without progress of the primary, after which a standby may take over."""
+    reconnect_seconds: Seconds = 5.0
+    """From the beginning of a lead, within which a session that asked for cancel on disconnect logs in, or is lost."""
     snapshot_rows: Annotated[int, Meta(ge=1, le=2**40)] = 1_000_000
     """Rows from one snapshot to the next."""
     segment_bytes: Annotated[int, Meta(ge=MIB, le=32 * GIB)] = 32 * GIB

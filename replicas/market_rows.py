@@ -14,6 +14,7 @@ from core.kinds import (
     HIDDEN,
     PREVENTION_MASK,
     PREVENTION_SHIFT,
+    QUOTE,
     REDUCE_ONLY,
     ROW_SIZE,
     SIDE_MASK,
@@ -31,8 +32,8 @@ SHOWN: Final = frozenset((
 ))  # fmt: skip
 """Fields of events that market data shows; whatever has another name is zeroed, so nothing new is shown by oversight."""
 
-PRIVATE_FLAGS: Final = REDUCE_ONLY | PREVENTION_MASK << PREVENTION_SHIFT
-"""Bits of an order's flags that tell of its owner: a position to be closed, and what it does where it meets itself."""
+PRIVATE_FLAGS: Final = QUOTE | REDUCE_ONLY | PREVENTION_MASK << PREVENTION_SHIFT
+"""Bits of an order's flags that tell of its owner: that it makes a market, a position to be closed, and what it does where it meets itself."""
 
 _BYTES: Final = (1 << 64) - 1
 _NOTICE: Final = struct.Struct("<8q")

@@ -32,6 +32,7 @@ from replicas.feed import DOORBELL, Doorbell
 from replicas.gateway import Gateway
 from replicas.lead import Lead
 from replicas.limits import NodeConfig
+from replicas.losses import Losses
 from replicas.passwords import Checker
 from replicas.sequencer import Sequencer
 
@@ -77,6 +78,7 @@ class Primary:
         """The processes beside this one, if there are any."""
         self._checker = checker or Checker()
         self.gateway = Gateway(self, self._checker)
+        self.losses = Losses(self)
         self._doorbell = Doorbell(directory.path / DOORBELL)
         self._answered = asyncio.Event()
         self._stopped = False
@@ -86,6 +88,7 @@ class Primary:
         self._days = sequencer.machine.engine.days
         self._free = 2**62
         self._timer: asyncio.TimerHandle | None = None
+        self._grace: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] | None = None
         sequencer.lead = lead
 
@@ -114,6 +117,15 @@ class Primary:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._cycle)
 
+    def lost(self, number: int, connection: int, expected: int) -> None:
+        """The last connection of a session has ended. A node that ends tells no loss: the next lead asks who is back."""
+        if self._ended is None or not self._ended.done():
+            self.losses.lost(number, connection, expected)
+
+    def _grace_over(self) -> None:
+        if self._ended is not None and not self._ended.done():
+            self.losses.grace_over(self.gateway.seen)
+
     async def next_batch(self) -> None:
         """Return once the next batch has been answered."""
         await self._answered.wait()
@@ -126,6 +138,8 @@ class Primary:
         if self._stopped:
             self._ended.set_result(None)
         self.gateway.start()
+        self.losses.begin()
+        self._grace = asyncio.get_running_loop().call_later(self.config.node.reconnect_seconds, self._grace_over)
         ticking = asyncio.create_task(self._tick())
         self._set_timer()
         try:
@@ -136,8 +150,9 @@ class Primary:
             await self.gateway.end()
         finally:
             ticking.cancel()
-            if self._timer is not None:
-                self._timer.cancel()
+            for timer in (self._timer, self._grace):
+                if timer is not None:
+                    timer.cancel()
             self.gateway.close()
             try:
                 self._doorbell.close()
@@ -195,6 +210,7 @@ class Primary:
         if self.clock.alarm is not None and first_of_kind(events, 0, EventKind.CLOCK_ACCEPTED) < len(events):
             self.clock.accept()
         self.gateway.publish(events, head)
+        self.losses.answered(events)
         self._answered.set()
         self._answered = asyncio.Event()
         if self.directory.semantics != SEMANTICS:

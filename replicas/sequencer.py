@@ -216,10 +216,12 @@ class Sequencer:
         return [apply(self.machine, value, HEADER_SIZE, len(value), named) for value in values]
 
     def _name_the_row(self) -> bytes:
-        """The Quarantine row that names the row being applied, and the timer if one was running."""
+        """The Quarantine row that names the row being applied, and the timer, of an order or an account, if one was running."""
         engine = self.machine.engine
         timer = engine.timer
         order = timer.number if timer is not None else 0
+        if engine.timer_account is not None:
+            order = -engine.timer_account.number
         return to_row(Quarantine(named=engine.sequence, timer_time=engine.timer_time, timer_order=order))
 
 

@@ -5,7 +5,7 @@ command stand below it, and every event is there. Orders read as they are spoken
 
     A enter 1 sell 5 @ 100 gtd 60 post in 2 by op    account A, client order id 1; session A unless `by` names another
     A enter 2 buy 5 market fok                       limit and gtc are what is not said
-    A enter 3 sell 50 @ 100 show 10 stp oldest       also hidden, slide, reduceonly, aon, min 5; stp newest|both|...
+    A enter 3 sell 50 @ 100 show 10 stp oldest       also hidden, slide, reduceonly, aon, quote, min 5; stp newest|both|...
     A enter 4 sell 5 stop 95 @ 94                    without a price a STOP; touch 105 likewise
     A enter 5 sell 5 trail 95 by 3                   or by 50bp
     A enter 6 buy 5 peg primary -1 @ 100             or mid, market; the price is the limit
@@ -37,6 +37,7 @@ from core.kinds import (
     PEG_SHIFT,
     POST_ONLY,
     PREVENTION_SHIFT,
+    QUOTE,
     REDUCE_ONLY,
     REENTER,
     SLIDE,
@@ -46,6 +47,7 @@ from core.kinds import (
     AccountStanding,
     KillAct,
     Limit,
+    OnDisconnect,
     OrderType,
     Peg,
     Prevention,
@@ -58,6 +60,7 @@ START = 1_700_000_000_000_000_000
 NAMES = {"A": 1, "B": 2, "C": 3, "D": 4, "op": 9, "USD": 1, "BTC": 2, "EUR": 3, "TRADER": 1, "OPERATOR": 2}
 NAMES |= {"DROP_COPY": 3, "MARKET_DATA": 4}
 NAMES |= {item.name: item.value for of in (TradingState, AccountStanding, KillAct, Limit, Prevention) for item in of}
+NAMES |= {item.name: item.value for item in OnDisconnect}
 NAMES |= {"EXPOSURES": EXPOSURES, "MARKET_RESTS": MARKET_RESTS}
 VENUE = """\
 define_currency currency=USD symbol=USD decimals=2
@@ -86,7 +89,7 @@ ORDERS |= {"masscancel": m.MassCancel}
 
 SIDES = {"buy": 0, "sell": 1, "buys": 1, "sells": 2}
 INSTRUCTIONS = {"reenter": REENTER, "post": POST_ONLY, "slide": SLIDE, "reduceonly": REDUCE_ONLY, "hidden": HIDDEN}
-INSTRUCTIONS |= {"aon": ALL_OR_NONE}
+INSTRUCTIONS |= {"aon": ALL_OR_NONE, "quote": QUOTE}
 TYPES = {"market": OrderType.MARKET, "tolimit": OrderType.MARKET_TO_LIMIT, "spend": OrderType.SPEND_AT_MOST}
 TYPES |= {"stop": OrderType.STOP, "touch": OrderType.MARKET_IF_TOUCHED, "trail": OrderType.TRAILING_STOP}
 TYPES |= {"peg": OrderType.PEGGED}

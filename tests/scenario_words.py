@@ -18,9 +18,11 @@ from core.kinds import (
     CommandKind,
     KillAct,
     Limit,
+    OnDisconnect,
     OrderType,
     Peg,
     Prevention,
+    ProtectionLimit,
     Role,
     TimeInForce,
     TradingState,
@@ -172,6 +174,28 @@ def words_of_rules(e):
             return f"limit {Limit(e.limit).name} of {whom(e)} in {e.instrument} {e.value} {e.second}{until}"
         case m.Killed():
             return f"{'killed' if e.act == KillAct.KILL else 'revived'} {whom(e)}"
+    return words_of_safety(e)
+
+
+def words_of_safety(e):
+    """Events about what is done when those who entered orders are gone, and about the protection of quotes."""
+    account = name_of(ACCOUNTS, getattr(e, "account", 0))
+    mode = OnDisconnect(e.mode).name if hasattr(e, "mode") else ""
+    match e:
+        case m.SessionWasLost():
+            return f"lost {name_of(SESSIONS, e.named)} connection {e.connection} {mode}"
+        case m.CancelOnDisconnectSet():
+            return f"ondisconnect {name_of(SESSIONS, e.named)} {mode}"
+        case m.DeadManArmed():
+            return f"armed {account} {e.interval}" + f" fires {e.fires_at - START}" * bool(e.fires_at)
+        case m.DeadManFired():
+            return f"fired {account} due {e.fires_at - START}"
+        case m.ProtectionSet():
+            limits = f"window {e.window} quantity {e.quantity} count {e.count} delta {e.delta}"
+            return f"protection {account} in {e.instrument} {limits}" + " frozen" * e.frozen
+        case m.ProtectionFrozen():
+            sums = f"quantity {e.quantity} count {e.count} delta {e.delta}"
+            return f"frozen {account} in {e.instrument} {ProtectionLimit(e.limit).name} {sums}"
     raise AssertionError(e)
 
 

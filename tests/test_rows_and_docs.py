@@ -13,6 +13,8 @@ from core.kinds import (
     CommandKind,
     EventKind,
     Limit,
+    Link,
+    OnDisconnect,
     OrderType,
     Prevention,
     Role,
@@ -105,6 +107,7 @@ def test_documents_use_no_reason_that_does_not_exist():
     words = {*re.findall(r"\b[A-Z]+_[A-Z_]+[A-Z]\b", page("commands.md"))}
     others = {"KEPT_PLACE", "DAY_BASE", "FEE_PERIOD", "MARKET_RESTS", *Role.__members__, *OrderType.__members__}
     others |= {*Prevention.__members__, *AccountStanding.__members__, *Limit.__members__, *Step.__members__}
+    others |= {*OnDisconnect.__members__, *Link.__members__, "REPLACE_ALL", "QUOTES_SLIDE"}
     known = {r.name for r in [*RejectReason, *CancelReason]}
     assert words - known - others == set()
 

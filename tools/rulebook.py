@@ -14,6 +14,7 @@ from core.kinds import (
     HIDDEN,
     PEG_MASK,
     PEG_SHIFT,
+    QUOTE,
     REDUCE_ONLY,
     CommandKind,
     Limit,
@@ -39,6 +40,7 @@ _INSTRUCTIONS: Final = (
     (_OFFSET, "offset"),
     (PEG_MASK << PEG_SHIFT, "peg"),
     (BASIS_POINTS, "offset in basis points"),
+    (QUOTE, "quote"),
 )
 """What an order may ask for besides type and time in force, as the engine's bits have it."""
 

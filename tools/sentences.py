@@ -25,6 +25,7 @@ REJECTED: Final[dict[int, str]] = {
     RejectReason.KILLED: "the kill switch of the account, the session, the firm or the venue is thrown",
     RejectReason.ACCOUNT_SUSPENDED: "the account may enter nothing",
     RejectReason.ACCOUNT_REDUCE_ONLY: "the account may enter reduce-only orders alone, and this is none",
+    RejectReason.PROTECTION_FROZEN: "market-maker protection has frozen the account in this instrument",
     RejectReason.MESSAGE_RATE_LIMIT: "orders come faster than a limit lets them",
     RejectReason.CANCEL_RATE_LIMIT: "cancels come faster than a limit lets them",
     RejectReason.UNKNOWN_ORDER: "the account has no live order of this client order id in this instrument",
@@ -44,7 +45,7 @@ REJECTED: Final[dict[int, str]] = {
     RejectReason.INVALID_CLOCK: "the time of the clock is out of range",
     RejectReason.INVALID_QUARANTINE: "the row named was not quarantined",
     RejectReason.WOULD_INCREASE: "a reduce-only order finds no position to reduce",
-    RejectReason.FOLLOWERS_FULL: "the instrument has 1,024 live orders of this type, or the account 64 reduce-only ones in it",
+    RejectReason.FOLLOWERS_FULL: "the instrument has 1,024 live orders of this type, or the account 64 reduce-only ones or 64 quotes in it",
     RejectReason.TOO_MANY_PENDING: "1,024 mass operations are pending, or triggers of the instrument are",
     RejectReason.OUTSIDE_COLLAR: "the price is too far from the last price",
     RejectReason.NOTIONAL_BELOW_MINIMUM: "the notional is below the smallest of the instrument",
@@ -77,5 +78,8 @@ CANCELED: Final[dict[int, str]] = {
     CancelReason.ACCOUNT_STATE: "it was triggered while its account may not enter it",
     CancelReason.REDUCE_ONLY: "the position that it would have reduced is gone",
     CancelReason.KILLED: "a kill switch was thrown",
+    CancelReason.SESSION_LOST: "the session that entered it was lost",
+    CancelReason.DEAD_MAN: "the dead-man timer of its account was not armed again in time",
+    CancelReason.PROTECTION: "market-maker protection has frozen its account",
 }
 """What follows "the order was canceled because"."""

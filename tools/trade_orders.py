@@ -12,6 +12,7 @@ from core.kinds import (
     PEG_SHIFT,
     POST_ONLY,
     PREVENTION_SHIFT,
+    QUOTE,
     REDUCE_ONLY,
     SLIDE,
     OrderType,
@@ -39,6 +40,7 @@ _FLAGS: Final = {
     "post": POST_ONLY,
     "slide": SLIDE,
     "reduce-only": REDUCE_ONLY,
+    "quote": QUOTE,
     "hidden": HIDDEN,
     "all": ALL_OR_NONE,
 }

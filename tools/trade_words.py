@@ -25,6 +25,7 @@ sell ...                                   the same for the other side
   post, slide                              refuse rather than trade; or move one tick away
   show Q, hidden                           show so much at a time; show nothing
   all, least Q                             trade all at once, or at least so much, or nothing
+  quote                                    a quote: market-maker protection counts its trades
   reduce-only                              only bring the position closer to zero
   prevent newest|oldest|both|decrement|allow   what happens where it meets an order of its owner
   to-limit                                 trade at the best price, and stand there

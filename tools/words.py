@@ -11,6 +11,7 @@ from core.kinds import (
     POST_ONLY,
     PREVENTION_MASK,
     PREVENTION_SHIFT,
+    QUOTE,
     REDUCE_ONLY,
     SLIDE,
     TYPE_MASK,
@@ -28,6 +29,7 @@ _WORDS = (
     (HIDDEN, "hidden"),
     (ALL_OR_NONE, "all-or-none"),
     (BASIS_POINTS, BASIS_POINTS_WORD),
+    (QUOTE, "quote"),
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from core import limits
 from core import messages as m
-from core.kinds import ALL_OR_NONE, EXPOSURES, HIDDEN, REDUCE_ONLY, SLIDE
+from core.kinds import ALL_OR_NONE, EXPOSURES, HIDDEN, QUOTE, REDUCE_ONLY, SLIDE
 from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
 from tests.growth import ACCOUNTS, EXPIRY, MIDDLE, PLAIN, RULED, Book
@@ -205,7 +205,7 @@ def expiries(book):
     yield lines, sum(isinstance(event, m.Expired) for event in events)
 
 
-@probe("MassCancel, Kill, EndOfDay and AdvanceTime: each order or account number")
+@probe("MassCancel, Kill, SessionLost, EndOfDay and AdvanceTime: each order or account number")
 def mass(book):
     engine = book.to.machine.engine
     for of, columns in (
@@ -217,6 +217,35 @@ def mass(book):
             yield lines, min(steps, limits.STEPS_MAX)
         while engine.todos:
             engine.drop_todo()
+
+
+@probe("AdvanceTime: each dead-man timer")
+def dead_men(book):
+    """Of accounts without orders: what a timer cancels is measured above."""
+    numbers = range(ACCOUNTS + 3, ACCOUNTS + 103)
+    book.time += limits.INTERVAL_MIN
+    while book.to.machine.engine.due() <= book.time:
+        book.send(m.AdvanceTime)
+    for number in numbers:
+        book.send(m.OpenAccount, account=number, firm=1, name="")
+        book.send(m.ArmDeadMan, account=number, interval=limits.INTERVAL_MIN)
+    book.time += 2 * limits.INTERVAL_MIN
+    lines, events = book.measure(m.AdvanceTime)
+    assert sum(isinstance(event, m.DeadManFired) for event in events) == len(numbers)
+    yield lines, len(numbers)
+
+
+@probe("a protection that is reached: each quote of its account in the instrument")
+def freezes(book):
+    for instrument in BOTH:
+        names = {"instrument": instrument, "account": ACCOUNTS + 1}
+        book.send(m.SetProtection, window=1, count=1, **names)
+        book.enter(SELL, MIDDLE, 2, bits=QUOTE, **names)
+        for at in range(limits.QUOTES_MAX - 1):
+            book.enter(SELL, MIDDLE + 9 + at, 1, bits=QUOTE, **names)
+        lines, events = enter(book, BUY, MIDDLE, instrument=instrument)
+        assert sum(isinstance(event, m.Canceled) for event in events) == limits.QUOTES_MAX
+        yield lines, limits.QUOTES_MAX
 
 
 @probe("a new number: each number up to it")

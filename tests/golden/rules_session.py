@@ -13,12 +13,14 @@ from core.kinds import (
     MARKET_RESTS,
     PEG_SHIFT,
     PREVENTION_SHIFT,
+    QUOTE,
     REDUCE_ONLY,
     SHARE_SHIFT,
     SLIDE,
     AccountStanding,
     KillAct,
     Limit,
+    OnDisconnect,
     Peg,
     Prevention,
     Role,
@@ -27,7 +29,7 @@ from core.kinds import (
 )
 from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
-from core.limits import REDUCING_MAX
+from core.limits import DAY_NS, INTERVAL_MIN, REDUCING_MAX
 from core.rows import pack_halves
 from tests.determinism.stream import OPERATOR, STEP
 from tests.poison.samples import BUY, SELL
@@ -252,6 +254,42 @@ def limited(now):
         m.Kill(firm=5, account=BUYER, **kill),
         at(208, SELL, 90, 3),
         at(209, BUY, 90, 3),
+    ]
+
+
+def safe():
+    """Quotes and their protection, and a dead-man timer that is due when `lost` begins."""
+    guard = {"instrument": RULED, "account": SELLER, "session": SESSIONS[SELLER]}
+    arm = {"account": SELLER, "session": SESSIONS[SELLER]}
+    return [
+        m.SetProtection(window=1, **guard),
+        m.SetProtection(window=1_000 * STEP, count=1, delta=9, **guard),
+        at(230, SELL, 90, 3, bits=QUOTE),
+        at(231, SELL, 91, 3, bits=QUOTE),
+        at(232, BUY, 90, 1),
+        at(233, SELL, 90, 3, bits=QUOTE),
+        m.ResetProtection(**guard),
+        m.SetProtection(window=1_000 * STEP, count=9, **guard),
+        at(234, SELL, 90, 3, bits=QUOTE),
+        at(235, BUY, 90, 1),
+        m.ArmDeadMan(interval=1, **arm),
+        m.ArmDeadMan(interval=INTERVAL_MIN, **arm),
+    ]
+
+
+def lost():
+    """The timer fires, and a session is lost; a timer and a window still run in the end."""
+    mode = {"named": SESSIONS[BUYER], "session": OPERATOR}
+    return [
+        m.AdvanceTime(),
+        m.ArmDeadMan(interval=DAY_NS, account=SELLER, session=SESSIONS[SELLER]),
+        m.SetCancelOnDisconnect(mode=3, **mode),
+        m.SetCancelOnDisconnect(mode=OnDisconnect.DAY_ORDERS, **mode),
+        at(236, BUY, 60, 1),
+        at(237, BUY, 60, 1, tif=Tif.DAY),
+        m.SessionLost(named=SESSIONS[BUYER], connection=7, reason="gone"),
+        at(238, SELL, 90, 3, bits=QUOTE),
+        at(239, BUY, 90, 1),
     ]
 
 

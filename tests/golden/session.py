@@ -4,6 +4,7 @@ from core import messages as m
 from core.kinds import POST_ONLY, REENTER, AccountStanding, KillAct, Role, TradingState
 from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
+from core.limits import INTERVAL_MIN
 from core.rows import pack_halves
 from tests.determinism.stream import FAR_ACCOUNT, INSTRUMENTS, OPERATOR, SETUP, STEP, Stream
 from tests.golden import rules_session as rules
@@ -163,8 +164,11 @@ class Session:
             rules.positions(),
             rules.shared(),
             rules.limited(now),
+            rules.safe(),
         )
-        return self.rows([command for part in parts for command in part])
+        rows = self.rows([command for part in parts for command in part])
+        self.stream.time += INTERVAL_MIN
+        return [*rows, *self.rows(rules.lost())]
 
     def unfinished(self):
         """What stands unfinished where the snapshot is taken."""

@@ -5,15 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import msgspec
-
 from core import messages as m
 from core.kinds import OrderType, Role, Side, TimeInForce
 from core.limits import COST_MIN
 from core.rows import pack_halves, to_row
 from replicas.client import Client
 from replicas.lead import MemoryLead
-from replicas.limits import Limits, NodeConfig
+from replicas.limits import Limits, Node, NodeConfig
 from replicas.opening import create, resume
 from replicas.passwords import make, pack
 from replicas.primary import Primary
@@ -78,11 +76,14 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(path: Path, **limits: object) -> AsyncIterator[Served]:
-    """Serve the venue of a directory until the block is left; then it stops cleanly, unless it has failed before."""
+async def serving(path: Path, *, grace: float = 5.0, **limits: object) -> AsyncIterator[Served]:
+    """Serve the venue of a directory until the block is left; then it stops cleanly, unless it has failed before.
+
+    `grace` seconds are those within which a session that asked for cancel on disconnect comes back.
+    """
     directory, sequencer = resume(path)
     lead = MemoryLead(sequencer.epoch)
-    config = msgspec.structs.replace(NodeConfig(), limits=Limits(**limits))
+    config = NodeConfig(limits=Limits(**limits), node=Node(reconnect_seconds=grace))
     primary = Primary(directory, sequencer, lead, config)
     server = await asyncio.get_running_loop().create_server(primary.gateway.connection, "127.0.0.1", 0)
     running = asyncio.create_task(primary.run())

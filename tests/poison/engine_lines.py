@@ -25,6 +25,7 @@ MODULES = (
     "access", "arrival", "book", "cancels", "control", "counting", "crossing", "definitions", "engine", "entry",
     "following", "holder", "instrument", "judging", "ledger", "limiting", "matching", "placing", "replace", "reports",
     "session", "special", "state", "terms", "timers", "venue_rules", "fees", "allocating",
+    "aftermath", "quotes", "quoting", "safety",
 )  # fmt: skip
 """The modules of command methods and of what they call; the others read and write rows and snapshots."""
 
@@ -45,7 +46,17 @@ UNREACHABLE = {
 }
 """Functions of which lines are not reached by any row, and why."""
 
-OUTSIDE = {"apply", "apply_quarantined", "_take", "_halt", "_drop_timer", "_drop_following", "event_rows"}
+OUTSIDE = {
+    "apply",
+    "apply_quarantined",
+    "_take",
+    "_halt",
+    "_drop_timer",
+    "_drop_dead_man",
+    "_drop_following",
+    "_drop_pending",
+    "event_rows",
+}
 """Functions that go from row to row, or put a halt in the place of one: what they raise is a fault of the node."""
 
 BYSTANDERS = (30, 31)

@@ -10,6 +10,7 @@ LEVELS = {"core.placing.LEVELS_MAX": 2}
 MATCHES = {f"core.{module}.MATCHES_MAX": 2 for module in ("crossing", "matching", "allocating")}
 STEPS = {"core.timers.STEPS_MAX": 2, "core.control.STEPS_MAX": 2}
 TODOS = {"core.control.TODOS_MAX": 1, "core.venue_rules.TODOS_MAX": 1, "core.cancels.TODOS_MAX": 1}
+TODOS |= {"core.safety.TODOS_MAX": 1}
 FAR = "open_account account=2000 firm=9 name=Far\nop masscancel\n"
 LISTED = "define_instrument instrument=2 symbol=EUR/USD currencies=BTC/USD price_max=10000 quantity_max=1000 "
 
@@ -119,8 +120,14 @@ B enter 1 buy 5 @ 99
     "mass operations": (TODOS, FAR + """\
 end_of_day day=1
 kill account=A act=KILL
+session_lost named=A
 op masscancel
 advance_time
+"""),
+    "a dead-man timer that is not due": ({}, """\
+arm_dead_man account=A interval=1000000 by A
+A enter 1 sell 5 @ 100
+B enter 1 buy 5 @ 100 fok
 """),
     "a cursor that leaves": (STEPS, """\
 A enter 1 buy 5 @ 100

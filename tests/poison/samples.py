@@ -113,6 +113,13 @@ def raising_at(monkeypatch, *sequences, error=PoisonError):
         yield
 
 
+def named_by(engine):
+    """What a Quarantine row says of the timer that is running: an order, an account negated, or 0."""
+    if engine.timer_account is not None:
+        return -engine.timer_account.number
+    return engine.timer.number if engine.timer is not None else 0
+
+
 class Lines:
     """Counts the lines of `core` that run while rows are applied, and raises once in each.
 
@@ -168,7 +175,7 @@ class Lines:
         engine, self._at = self._engine, None
         self.raised.append(engine.sequence)
         self.where = f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
-        self.timers[engine.sequence] = engine.timer_time, engine.timer.number if engine.timer is not None else 0
+        self.timers[engine.sequence] = engine.timer_time, named_by(engine)
         raise self.error(self.where)
 
 

@@ -4,32 +4,38 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from core.engine import Engine
-from core.kinds import AccountStanding, KillAct, Limit, Prevention, Role
+from core.kinds import AccountStanding, KillAct, Limit, OnDisconnect, Prevention, Role
 from core.limits import (
     ACCOUNT_NUMBER_MAX,
     COST_MAX,
     COST_MIN,
     CURRENCY_NUMBER_MAX,
+    DAY_NS,
     FEE_SCALE,
     FIRM_NUMBER_MAX,
     GROUP_MAX,
     INSTRUMENT_NUMBER_MAX,
     PRICE_MAX,
+    PROTECTION_COUNT_MAX,
     QUANTITY_MAX,
     SCALE_MAX,
     SESSION_NUMBER_MAX,
     SUM_MAX,
 )
 from core.messages import (
+    ArmDeadMan,
     DefineCurrency,
     DefineInstrument,
     GrantSession,
     Kill,
     OpenAccount,
     Row,
+    SessionLost,
     SetAccount,
+    SetCancelOnDisconnect,
     SetCredential,
     SetLimit,
+    SetProtection,
     SetRules,
     SetTradingState,
 )
@@ -64,6 +70,15 @@ _BOUNDS: Final[dict[type[Row], dict[str, tuple[int, int]]]] = {
     },
     SetLimit: {"limit": (min(Limit), max(Limit)), "value": (1, SUM_MAX), "second": (0, SUM_MAX)},
     Kill: {"act": (min(KillAct), max(KillAct))},
+    SessionLost: {"connection": (0, SUM_MAX)},
+    SetCancelOnDisconnect: {"mode": (min(OnDisconnect), max(OnDisconnect))},
+    ArmDeadMan: {"interval": (0, DAY_NS)},
+    SetProtection: {
+        "window": (0, DAY_NS),
+        "quantity": (0, QUANTITY_MAX),
+        "count": (0, PROTECTION_COUNT_MAX),
+        "delta": (0, QUANTITY_MAX),
+    },
 }
 """The plain ranges; docs/commands.md has the rules between columns."""
 

@@ -300,6 +300,7 @@ _FACTS: Final[dict[R, Callable[[Case], Why]]] = {
     R.KILLED: rule_facts.killed,
     R.ACCOUNT_SUSPENDED: rule_facts.standing,
     R.ACCOUNT_REDUCE_ONLY: rule_facts.standing,
+    R.PROTECTION_FROZEN: rule_facts.frozen,
     R.MESSAGE_RATE_LIMIT: rule_facts.limit(Limit.MESSAGE_RATE),
     R.CANCEL_RATE_LIMIT: rule_facts.limit(Limit.CANCEL_RATE),
     R.UNKNOWN_ORDER: _unknown_order,

@@ -8,7 +8,7 @@ from core.holder import Limit as Held
 from core.kinds import AccountStanding as Standing
 from core.kinds import Limit as Kind
 from core.kinds import OrderType, Side
-from core.limits import FEE_SCALE, FOLLOWERS_MAX, REDUCING_MAX
+from core.limits import FEE_SCALE, FOLLOWERS_MAX, QUOTES_MAX, REDUCING_MAX
 from tools.causes.case import Case, Why
 from tools.causes.names import side_text, type_of_flags
 
@@ -40,6 +40,14 @@ def standing(case: Case) -> Why:
     return Why(f"account {case.account.number} is {name}", {"account": case.account.number, "standing": name})
 
 
+def frozen(case: Case) -> Why:
+    """What the protection is that froze the account."""
+    one = case.account.quoting(case.row.instrument)
+    held = {"window": int(one.window), "quantity": int(one.quantity), "count": int(one.count), "delta": int(one.delta)}
+    text = ", ".join(f"{name} {value:,}" for name, value in held.items())
+    return Why(f"account {case.account.number} until ResetProtection; {text}", {"account": case.account.number} | held)
+
+
 def position(case: Case) -> Why:
     """The position that a reduce-only order would have to reduce."""
     lots = int(case.account.exposure(case.row.instrument).position)
@@ -51,12 +59,13 @@ def followers(case: Case) -> Why:
     """How many orders of the kind live."""
     one = case.instrument
     reducing = len(case.account.exposure(one.number).reducing)
+    quotes = len(case.account.quoting(one.number).quotes)
     trailing, pegged = len(one.followers.trailing), len(one.followers.pegged)
     text = (
         f"trailing {trailing:,} and pegged {pegged:,} of {FOLLOWERS_MAX:,} in {case.names.instrument(one.number)};"
-        f" reduce-only {reducing} of {REDUCING_MAX} of account {case.account.number}"
+        f" reduce-only {reducing} of {REDUCING_MAX} and quotes {quotes} of {QUOTES_MAX} of account {case.account.number}"
     )
-    return Why(text, {"trailing": trailing, "pegged": pegged, "reducing": reducing})
+    return Why(text, {"trailing": trailing, "pegged": pegged, "reducing": reducing, "quotes": quotes})
 
 
 def collar(case: Case) -> Why:

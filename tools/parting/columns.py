@@ -19,6 +19,7 @@ from core.kinds import (
     POST_ONLY,
     PREVENTION_MASK,
     PREVENTION_SHIFT,
+    QUOTE,
     REDUCE_ONLY,
     REMOVED,
     RESTING,
@@ -34,9 +35,11 @@ from core.kinds import (
     EventKind,
     KillAct,
     Limit,
+    OnDisconnect,
     OrderType,
     Peg,
     Prevention,
+    ProtectionLimit,
     Role,
     Side,
     StateKind,
@@ -174,6 +177,7 @@ _BITS: Final = (
     (HIDDEN, "HIDDEN"),
     (ALL_OR_NONE, "ALL_OR_NONE"),
     (BASIS_POINTS, "BASIS_POINTS"),
+    (QUOTE, "QUOTE"),
     (RESTING, "RESTING"),
     (REMOVED, "REMOVED"),
     (KEPT_PLACE, "KEPT_PLACE"),
@@ -209,6 +213,9 @@ _BY_NAME: Final[dict[str, Callable[[int], str]]] = {
     "timer_time": _time,
     "until": _time,
     "arrival": _time,
+    "fires_at": _time,
+    "began": _time,
+    "on_disconnect": _member(OnDisconnect),
     "standing": _member(AccountStanding),
     "prevention": _member(Prevention),
     "act": _member(KillAct),
@@ -234,6 +241,12 @@ _ORDER_ROWS: Final = (
 )
 _RULES: Final = (CommandKind.SET_RULES, EventKind.RULES_SET, StateKind.RULES)
 _LIMITS: Final = (CommandKind.SET_LIMIT, EventKind.LIMIT_SET, StateKind.LIMIT)
+_LOSSES: Final = (
+    CommandKind.SET_CANCEL_ON_DISCONNECT,
+    EventKind.CANCEL_ON_DISCONNECT_SET,
+    EventKind.SESSION_LOST,
+    StateKind.TODO,
+)
 _ACCOUNTS: Final = (CommandKind.SET_ACCOUNT, EventKind.ACCOUNT_SET)
 
 _BY_KIND: Final[dict[tuple[int, str], Callable[[int], str]]] = {
@@ -241,6 +254,8 @@ _BY_KIND: Final[dict[tuple[int, str], Callable[[int], str]]] = {
     **{(int(kind), "flags"): _rule_flags for kind in _RULES},
     **{(int(kind), "limit"): _member(Limit) for kind in _LIMITS},
     **{(int(kind), "state"): _member(AccountStanding) for kind in _ACCOUNTS},
+    **{(int(kind), "mode"): _member(OnDisconnect) for kind in _LOSSES},
+    (int(EventKind.PROTECTION_FROZEN), "limit"): _member(ProtectionLimit),
     (int(EventKind.REJECTED), "reason"): _member(RejectReason),
     (int(EventKind.CANCELED), "reason"): _member(CancelReason),
 }

@@ -17,6 +17,7 @@ from core.kinds import (
     POST_ONLY,
     PREVENTION_MASK,
     PREVENTION_SHIFT,
+    QUOTE,
     REDUCE_ONLY,
     REENTER,
     SIDE_MASK,
@@ -28,6 +29,7 @@ from core.kinds import (
     AccountStanding,
     KillAct,
     Limit,
+    OnDisconnect,
     OrderType,
     Peg,
     Prevention,
@@ -45,6 +47,7 @@ from core.messages import (
     ReplaceOrder,
     Row,
     SetAccount,
+    SetCancelOnDisconnect,
     SetLimit,
     SetRules,
     SetTradingState,
@@ -75,6 +78,7 @@ _BITS: Final[dict[tuple[type[Row], str], tuple[int, dict[Any, int]]]] = {
     (EnterOrder, "self_trade"): (PREVENTION_MASK << PREVENTION_SHIFT, _names(Prevention, PREVENTION_SHIFT)),
     (EnterOrder, "reduce_only"): (REDUCE_ONLY, {True: REDUCE_ONLY, False: 0}),
     (EnterOrder, "hidden"): (HIDDEN, {True: HIDDEN, False: 0}),
+    (EnterOrder, "quote"): (QUOTE, {True: QUOTE, False: 0}),
     (EnterOrder, "all_or_none"): (ALL_OR_NONE, {True: ALL_OR_NONE, False: 0}),
     (EnterOrder, "peg"): (PEG_MASK << PEG_SHIFT, _names(Peg, PEG_SHIFT)),
     (EnterOrder, "basis_points"): (BASIS_POINTS, {True: BASIS_POINTS, False: 0}),
@@ -91,6 +95,7 @@ _VALUES: Final[dict[tuple[type[Row], str], dict[Any, int]]] = {
     (SetAccount, "prevention"): _names(Prevention),
     (SetLimit, "limit"): _names(Limit),
     (Kill, "act"): _names(KillAct),
+    (SetCancelOnDisconnect, "mode"): _names(OnDisconnect),
 }
 
 
