@@ -32,12 +32,12 @@ from core.limits import (
     ACCOUNT_NUMBER_MAX, CURRENCY_NUMBER_MAX, FEE_SCALE, FIRM_NUMBER_MAX, INSTRUMENT_NUMBER_MAX, PRICE_MAX,
     QUANTITY_MAX, SCALE_MAX, SUM_MAX,
 )  # fmt: skip
-from core.safety import Safety
+from core.staging import Staging
 from core.state import put
 from core.text import is_symbol, is_text, low_half, high_half
 
 
-class Definitions(Safety):
+class Definitions(Staging):
     """DefineCurrency, DefineInstrument and OpenAccount."""
 
     __slots__ = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from mypy_extensions import i64
+from sortedcontainers import SortedDict
 
 from core.book import Order
 from core.codes import OrderType, Prevention, RejectReason, Side, TimeInForce
@@ -32,7 +33,7 @@ from core.kinds import (
 from core.limiting import Limiting, amount_or_more
 from core.limits import BASIS_POINTS_MAX, FEE_SCALE, FOLLOWERS_MAX, PRICE_MAX, QUOTES_MAX, REDUCING_MAX, SUM_MAX
 from core.placing import rests_by, time_in_force_of
-from core.terms import FOR_PRICE, Terms, type_of, waits_for_price
+from core.terms import FOR_PRICE, Terms, is_counted, is_waiting, type_of, waits_for_price
 
 _STANDS: Final = 1 << TimeInForce.DAY | 1 << TimeInForce.GTC | 1 << TimeInForce.GTD
 _IOC: Final = 1 << TimeInForce.IOC
@@ -171,7 +172,7 @@ class Judging(Limiting):
     def refuse_circumstances(self, order: Order, terms: Terms, is_new: bool) -> i64:
         """Why the position, followers or pending triggers of account and instrument do not allow it, or 0."""
         instrument = order.instrument
-        if order.flags & REDUCE_ONLY:
+        if is_counted(order, terms):
             exposure = order.account.exposure(instrument.number)
             allowed = closing(exposure, order.side)
             if allowed == 0:
@@ -184,9 +185,9 @@ class Judging(Limiting):
             return RejectReason.FOLLOWERS_FULL
         order_type = type_of(order)
         followers = instrument.followers
-        if is_new and order_type == OrderType.TRAILING_STOP and len(followers.trailing) >= FOLLOWERS_MAX:
+        if is_new and order_type == OrderType.TRAILING_STOP and is_full(followers.trailing, followers.held_trailing):
             return RejectReason.FOLLOWERS_FULL
-        if is_new and order_type == OrderType.PEGGED and len(followers.pegged) >= FOLLOWERS_MAX:
+        if is_new and order_type == OrderType.PEGGED and is_full(followers.pegged, followers.held_pegged):
             return RejectReason.FOLLOWERS_FULL
         if terms.waits == FOR_PRICE and self.is_crossed(instrument):
             return RejectReason.TOO_MANY_PENDING
@@ -214,7 +215,7 @@ class Judging(Limiting):
             return 0
         order_type = type_of(order)
         if rules.collar != 0 and instrument.last_price != 0 and order.price != 0 and order_type != OrderType.PEGGED:
-            reference = terms.trigger_price if terms.waits == FOR_PRICE else instrument.last_price
+            reference = terms.trigger_price if is_waiting(order, terms) else instrument.last_price
             width = reference * rules.collar // FEE_SCALE
             if order.price > reference + width if order.side == Side.BUY else order.price < reference - width:
                 return RejectReason.OUTSIDE_COLLAR
@@ -227,6 +228,11 @@ class Judging(Limiting):
         if amount < rules.notional_min:
             return RejectReason.NOTIONAL_BELOW_MINIMUM
         return RejectReason.NOTIONAL_ABOVE_MAXIMUM if 0 < rules.notional_max < amount else 0
+
+
+def is_full(orders: SortedDict[int, Order], held: i64) -> bool:
+    """Whether no more orders of a type may live, those that are held among them."""
+    return len(orders) + held >= FOLLOWERS_MAX
 
 
 def is_malformed(flags: i64, client: i64) -> bool:

@@ -53,6 +53,9 @@ INTERVAL_MIN: Final = 1_000_000
 DAY_NS: Final = 86_400_000_000_000
 """Longest interval of a dead-man timer and longest window of a protection, in ns."""
 
+PARTS_MAX: Final = 64
+"""Parts of one command."""
+
 SPENDING_LOTS: Final = 0x100000000000000
 """More lots than an order of type SPEND_AT_MOST can trade: MATCHES_MAX times QUANTITY_MAX, rounded up."""
 

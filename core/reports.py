@@ -22,7 +22,7 @@ from core.state import State
 class Reports(State):
     """The state, and the events of the rows that are being applied."""
 
-    __slots__ = ("columns", "command", "inbound", "reached", "requester", "upset", "used")
+    __slots__ = ("columns", "command", "inbound", "part", "reached", "requester", "upset", "used")
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,6 +36,8 @@ class Reports(State):
         self.requester: Session = self.venue
         self.command: i64 = 0
         self.inbound: i64 = 0
+        # Of a command of several parts: the number of the part that is being judged, or 0.
+        self.part: i64 = 0
         # Whether matching has noted something for `see_to_aftermath`.
         self.upset = False
         # Accounts and what they have where a protection was reached, in the order in which they were, until it is told.
@@ -118,7 +120,7 @@ class Reports(State):
         if known is not None and self.requester.acts_for(known):
             drop_copy = known.firm.next_drop_copy()
         self.row(
-            EventKind.REJECTED, self.requester, 0, instrument, account, client, self.command, self.inbound, 0, 0, reason,
+            EventKind.REJECTED, self.requester, 0, instrument, account, client, self.command, self.inbound, self.part, 0, reason,
             drop_copy, 0,
         )  # fmt: skip
 
@@ -221,6 +223,10 @@ class Reports(State):
     def triggered(self, order: Order, trigger_price: i64) -> None:
         """An order that waited for a price arrives."""
         self.about(EventKind.TRIGGERED, order, order.flags, order.leaves, order.leaves, trigger_price, False)
+
+    def activated(self, order: Order, parent: i64) -> None:
+        """A held order arrives, because the order of this number has traded."""
+        self.about(EventKind.ACTIVATED, order, order.flags, order.leaves, order.leaves, parent, False)
 
     def acknowledged(self, order: Order) -> None:
         """Tell the asking session what it did to an order whose reports go to another one."""

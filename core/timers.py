@@ -12,13 +12,13 @@ from core.book import Order
 from core.kinds import ONLY_BUYS, TIME_IN_FORCE_MASK, TIME_IN_FORCE_SHIFT
 from core.ledger import Account
 from core.limits import STEPS_MAX, SUM_MAX, TODOS_MAX
-from core.counting import Counting
+from core.linked import Linked
 from core.reports import told_expiry
 from core.session import Session
 from core.state import Todo
 
 
-class Timers(Counting):
+class Timers(Linked):
     """Expiry, dead-man timers, mass cancel and end of day."""
 
     __slots__ = ()
@@ -35,6 +35,7 @@ class Timers(Counting):
             order.account.remove(order)
             if order.terms is not None:
                 self.count_out(order, order.terms)
+                self.note_leave(order, order.terms)
         order.hold.reserved -= order.reserved
         order.reserved = 0
         if order.instrument.watch != 0:

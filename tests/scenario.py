@@ -12,6 +12,7 @@ command stand below it, and every event is there. Orders read as they are spoken
     A enter 7 buy 5 tolimit | A enter 8 buy spend 5000 ioc
     A replace 1>3 4 @ 101 reenter show 5 trigger 97 | A reduce 3 1 | A cancel 3
     A masscancel buys in 1 | op masscancel session B firm 2
+    A detail 9 sell 5 @ 100                          a part of enter_batch or link_orders, as enter
 
 Other commands are `name key=value ...`, sent by session 0 unless `by` says otherwise; a value is a number or the name
 that core/kinds.py gives it, `until` is ns after the start. Options of every command: `t=50` (ns after the start; rows
@@ -38,8 +39,10 @@ from core.kinds import (
     POST_ONLY,
     PREVENTION_SHIFT,
     QUOTE,
+    QUOTES_SLIDE,
     REDUCE_ONLY,
     REENTER,
+    REPLACE_ALL,
     SLIDE,
     TIME_IN_FORCE_MASK,
     TIME_IN_FORCE_SHIFT,
@@ -47,6 +50,7 @@ from core.kinds import (
     AccountStanding,
     KillAct,
     Limit,
+    Link,
     OnDisconnect,
     OrderType,
     Peg,
@@ -60,8 +64,9 @@ START = 1_700_000_000_000_000_000
 NAMES = {"A": 1, "B": 2, "C": 3, "D": 4, "op": 9, "USD": 1, "BTC": 2, "EUR": 3, "TRADER": 1, "OPERATOR": 2}
 NAMES |= {"DROP_COPY": 3, "MARKET_DATA": 4}
 NAMES |= {item.name: item.value for of in (TradingState, AccountStanding, KillAct, Limit, Prevention) for item in of}
-NAMES |= {item.name: item.value for item in OnDisconnect}
-NAMES |= {"EXPOSURES": EXPOSURES, "MARKET_RESTS": MARKET_RESTS}
+NAMES |= {item.name: item.value for of in (Link, OnDisconnect) for item in of}
+NAMES |= {"EXPOSURES": EXPOSURES, "MARKET_RESTS": MARKET_RESTS, "REPLACE_ALL": REPLACE_ALL}
+NAMES |= {"QUOTES_SLIDE": QUOTES_SLIDE}
 VENUE = """\
 define_currency currency=USD symbol=USD decimals=2
 define_currency currency=BTC symbol=BTC decimals=8
@@ -85,7 +90,7 @@ deposit account=C currency=BTC amount=1000"""
 
 COMMANDS = {"_".join(re.findall("[A-Z][a-z]+", s.__name__)).lower(): s for s in m.COMMANDS.values()}
 ORDERS = {"enter": m.EnterOrder, "replace": m.ReplaceOrder, "reduce": m.ReduceOrder, "cancel": m.CancelOrder}
-ORDERS |= {"masscancel": m.MassCancel}
+ORDERS |= {"masscancel": m.MassCancel, "detail": m.Detail}
 
 SIDES = {"buy": 0, "sell": 1, "buys": 1, "sells": 2}
 INSTRUCTIONS = {"reenter": REENTER, "post": POST_ONLY, "slide": SLIDE, "reduceonly": REDUCE_ONLY, "hidden": HIDDEN}
@@ -200,7 +205,11 @@ class Scenario:
 def spoken(words):
     """The columns of an order command as it is spoken."""
     account, verb, *rest = words
-    values = {"account": 0 if account == "op" else number(account), "flags": 0, "instrument": int(verb != "masscancel")}
+    values = {
+        "account": 0 if account == "op" or verb == "detail" else number(account),
+        "flags": 0,
+        "instrument": int(verb != "masscancel"),
+    }
     order_type, tif = OrderType.LIMIT, TimeInForce.GTC
     if verb != "masscancel":
         old, _, new = rest.pop(0).partition(">")
@@ -225,7 +234,7 @@ def spoken(words):
             values["quantity"] = int(word)
         elif word not in COLUMN_OF and word not in TYPES and word.upper() not in TimeInForce.__members__:
             raise ValueError(word)
-    if verb == "enter":
+    if verb in {"enter", "detail"}:
         order_type = WITH_PRICE.get(order_type, order_type) if values.get("price") else order_type
         values["flags"] |= order_type << TYPE_SHIFT | (tif & TIME_IN_FORCE_MASK) << TIME_IN_FORCE_SHIFT
     return values

@@ -18,6 +18,7 @@ from core.kinds import (
     CommandKind,
     KillAct,
     Limit,
+    Link,
     OnDisconnect,
     OrderType,
     Peg,
@@ -74,7 +75,16 @@ def name_of(table, number):
 
 
 OF_ORDERS = (
-    m.Accepted | m.Executed | m.Replaced | m.Reduced | m.Canceled | m.Expired | m.Rested | m.Triggered | m.Restated
+    m.Accepted
+    | m.Executed
+    | m.Replaced
+    | m.Reduced
+    | m.Canceled
+    | m.Expired
+    | m.Rested
+    | m.Triggered
+    | m.Restated
+    | m.Activated
 )
 
 
@@ -96,6 +106,8 @@ def words_of(event):
                 return f"{start} leaves {e.leaves}{marks}"
             case m.Triggered():
                 return f"{start} at {e.trigger_price}{marks}"
+            case m.Activated():
+                return f"{start} by #{e.parent}{marks}"
         return f"{start}{until}{marks}"
     return other_words(e)
 
@@ -111,7 +123,8 @@ def other_words(e):
             sides = f"{name_of(ACCOUNTS, e.buyer)} buys {e.base_amount} of {name_of(ACCOUNTS, e.seller)} for {e.quote_amount}"
             return f"settled {sides} fees {e.buyer_fee} {e.seller_fee} match {e.match_number}"
         case m.Rejected():
-            return f"rejected {command} {RejectReason(e.reason).name} {place} {e.client_order_id} inbound {e.inbound}"
+            part = f" part {e.part}" if e.part else ""
+            return f"rejected {command} {RejectReason(e.reason).name} {place} {e.client_order_id} inbound {e.inbound}{part}"
         case m.Acknowledged():
             return f"acknowledged {command} #{e.order_number} {place} {e.client_order_id} inbound {e.inbound}"
         case m.Repeated():
@@ -172,6 +185,14 @@ def words_of_rules(e):
         case m.LimitSet():
             until = f" until {e.until - START}" if e.until else ""
             return f"limit {Limit(e.limit).name} of {whom(e)} in {e.instrument} {e.value} {e.second}{until}"
+        case m.BatchEntered():
+            return f"batch {account_of(e)} {e.batch_id} parts {e.parts}"
+        case m.OrdersLinked():
+            numbers = " ".join(f"#{number}" for number in (e.order_1, e.order_2, e.order_3) if number)
+            return f"linked {Link(e.flags).name}{place} {account_of(e)} {e.link_id} {numbers}"
+        case m.Quoted():
+            done = f"entered {e.entered} kept {e.kept} canceled {e.canceled} refused {e.refused}"
+            return f"quoted {account_of(e)} {e.quote_id} {done}"
         case m.Killed():
             return f"{'killed' if e.act == KillAct.KILL else 'revived'} {whom(e)}"
     return words_of_safety(e)
@@ -197,6 +218,10 @@ def words_of_safety(e):
             sums = f"quantity {e.quantity} count {e.count} delta {e.delta}"
             return f"frozen {account} in {e.instrument} {ProtectionLimit(e.limit).name} {sums}"
     raise AssertionError(e)
+
+
+def account_of(e):
+    return name_of(ACCOUNTS, e.account)
 
 
 def whom(e):
