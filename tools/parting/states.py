@@ -27,13 +27,15 @@ _KEYS: Final[dict[int, tuple[int, ...]]] = {
     StateKind.ANSWERS: (1, 2),
     StateKind.ORDER: (1,),
     StateKind.TERMS: (1,),
-    StateKind.TODO: (2, 3, 4),
+    StateKind.TODO: (2, 3, 4, 6),
     StateKind.QUARANTINED: (1,),
     StateKind.FOLLOWING: (1,),
     StateKind.LIMIT: (1, 2, 3, 4, 5),
     StateKind.EXPOSURE: (1, 2, 3, 4),
     StateKind.FEE_TIER: (1, 2),
     StateKind.VOLUME: (1, 2),
+    StateKind.DEAD_MAN: (1,),
+    StateKind.PROTECTION: (1, 2),
 }
 """The columns that say which thing a row of state is about. What follows from the others is not compared: DIGEST and END."""
 
