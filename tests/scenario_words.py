@@ -18,6 +18,7 @@ from core.kinds import (
     CommandKind,
     KillAct,
     Limit,
+    Link,
     OrderType,
     Peg,
     Prevention,
@@ -72,7 +73,16 @@ def name_of(table, number):
 
 
 OF_ORDERS = (
-    m.Accepted | m.Executed | m.Replaced | m.Reduced | m.Canceled | m.Expired | m.Rested | m.Triggered | m.Restated
+    m.Accepted
+    | m.Executed
+    | m.Replaced
+    | m.Reduced
+    | m.Canceled
+    | m.Expired
+    | m.Rested
+    | m.Triggered
+    | m.Activated
+    | m.Restated
 )
 
 
@@ -94,6 +104,8 @@ def words_of(event):
                 return f"{start} leaves {e.leaves}{marks}"
             case m.Triggered():
                 return f"{start} at {e.trigger_price}{marks}"
+            case m.Activated():
+                return f"{start} by #{e.parent}{marks}"
         return f"{start}{until}{marks}"
     return other_words(e)
 
@@ -109,7 +121,8 @@ def other_words(e):
             sides = f"{name_of(ACCOUNTS, e.buyer)} buys {e.base_amount} of {name_of(ACCOUNTS, e.seller)} for {e.quote_amount}"
             return f"settled {sides} fees {e.buyer_fee} {e.seller_fee} match {e.match_number}"
         case m.Rejected():
-            return f"rejected {command} {RejectReason(e.reason).name} {place} {e.client_order_id} inbound {e.inbound}"
+            part = f" part {e.part}" if e.part else ""
+            return f"rejected {command} {RejectReason(e.reason).name} {place} {e.client_order_id}{part} inbound {e.inbound}"
         case m.Acknowledged():
             return f"acknowledged {command} #{e.order_number} {place} {e.client_order_id} inbound {e.inbound}"
         case m.Repeated():
@@ -172,6 +185,21 @@ def words_of_rules(e):
             return f"limit {Limit(e.limit).name} of {whom(e)} in {e.instrument} {e.value} {e.second}{until}"
         case m.Killed():
             return f"{'killed' if e.act == KillAct.KILL else 'revived'} {whom(e)}"
+    return words_of_parts(e)
+
+
+def words_of_parts(e):
+    """Events about commands of several parts."""
+    account = name_of(ACCOUNTS, e.account)
+    match e:
+        case m.BatchEntered():
+            return f"batch {e.batch_id} {account} orders {e.parts}"
+        case m.OrdersLinked():
+            numbers = " ".join(f"#{number}" for number in (e.order_1, e.order_2, e.order_3) if number)
+            return f"linked {e.link_id} {e.instrument} {account} {Link(e.flags).name} {numbers}"
+        case m.Quoted():
+            counts = f"entered {e.entered} kept {e.kept} canceled {e.canceled} refused {e.refused}"
+            return f"quoted {e.quote_id} {account} {counts}"
     raise AssertionError(e)
 
 
