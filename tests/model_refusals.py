@@ -18,8 +18,8 @@ from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
 from core.limits import LEVELS_MAX, PRICE_MAX, SUM_MAX
 from core.reasons import RejectReason as R
-from tests.model_orders import RESTS
 from tests.model_links import Links
+from tests.model_orders import RESTS
 
 FOLLOWERS_MAX = 1_024
 """Live orders of type TRAILING_STOP, and of type PEGGED, in an instrument."""
