@@ -10,13 +10,18 @@ from core.judging import Judging, has_price
 from core.kinds import ALL_OR_NONE, PEG_MASK, PEG_SHIFT, POST_ONLY, SLIDE
 from core.matching import reserve
 from core.placing import refuse_resting, rests_by, time_in_force_of
-from core.terms import FOR_PRICE, IN_BOOK, PARKED, Terms, type_of, waits_for_price
+from core.terms import FOR_PRICE, HELD, IN_BOOK, PARKED, Terms, type_of, waits_for_price
 
 
 class Arrival(Judging):
     """From the terms of a command to a place in the book."""
 
-    __slots__ = ()
+    __slots__ = ("spared",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        # What an order that is being judged need not cover: the reservation of one that it would cancel.
+        self.spared: i64 = 0
 
     def best_opposite(self, order: Order) -> i64:
         """The best price of the other side, shown or hidden; 0 for an empty side."""
@@ -37,7 +42,7 @@ class Arrival(Judging):
         A pegged order that is replaced follows again, and never trades by it.
         """
         order_type = type_of(order)
-        if terms.waits == FOR_PRICE:
+        if terms.waits == FOR_PRICE or terms.waits == HELD:
             return 0
         if order_type == OrderType.PEGGED:
             bid = reference(order.instrument.bids)
@@ -91,7 +96,8 @@ class Arrival(Judging):
 
     def is_covered(self, order: Order, leaving: Order | None) -> bool:
         """Whether the account covers what the order reserves, as if `leaving` had left first."""
-        return reserve(order) <= order.hold.free() + (leaving.reserved if leaving is not None else 0)
+        freed = leaving.reserved if leaving is not None else 0
+        return reserve(order) <= order.hold.free() + freed + self.spared
 
     def trade_or_rest(self, order: Order) -> None:
         """Match an order that has been told, and see to its rest; its limit is the price that it got."""

@@ -9,6 +9,7 @@ from mypy_extensions import i64
 
 from core.codes import Role, Side, TradingState
 from core.book import Ladder, Level, Order
+from core.check_parts import check_parts
 from core.check_rules import RuleSums, check_rules, check_terms, hold
 from core.engine import Engine
 from core.instrument import Instrument
@@ -17,7 +18,7 @@ from core.ledger import Account
 from core.limits import COST_MAX, COST_MIN, DAY_BASE, LEVELS_MAX, SUM_MAX, TODOS_MAX
 from core.matching import reserve
 from core.session import Session
-from core.terms import IN_BOOK
+from core.terms import HELD, IN_BOOK
 
 
 class Sums:
@@ -41,6 +42,7 @@ def check(engine: Engine) -> None:
         if account is not None:
             _check_account(engine, account, sums)
     check_rules(engine, sums.rules)
+    check_parts(engine, sums.rules)
     _check_money(engine, sums)
     _check_clock(engine, sums)
     _check_sessions(engine)
@@ -114,7 +116,7 @@ def _check_account(engine: Engine, account: Account, sums: Sums) -> None:
     while order is not None:
         hold(order.account is account and order.older is older and order.live, "account's list")
         if order.level is None:
-            hold(order.terms is not None and order.terms.waits != IN_BOOK, "an order that is nowhere")
+            hold(order.terms is not None and IN_BOOK < order.terms.waits <= HELD, "an order that is nowhere")
             hold(account.orders.get(order.client_order_id) is order and 1 <= order.leaves, "an order that waits")
             _count_order(order, sums)
         hold(older is None or older.number < order.number, "account's list out of order")

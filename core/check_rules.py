@@ -12,7 +12,7 @@ from core.definitions import are_rates
 from core.engine import Engine
 from core.holder import KILLED, LIMITED, STANDING, Holder
 from core.instrument import Instrument
-from core.kinds import HIDDEN, REDUCE_ONLY
+from core.kinds import HIDDEN, QUOTE
 from core.ledger import Account
 from core.limits import (
     FOLLOWERS_MAX,
@@ -24,7 +24,18 @@ from core.limits import (
     SUM_MAX,
     TIERS_MAX,
 )
-from core.terms import CROSSED, FOR_PRICE, IN_BOOK, PARKED, Terms, is_special, type_of, waits_for_price
+from core.terms import (
+    CROSSED,
+    FOR_PRICE,
+    HELD,
+    IN_BOOK,
+    PARKED,
+    Terms,
+    is_counted,
+    is_special,
+    type_of,
+    waits_for_price,
+)
 
 
 class RuleSums:
@@ -37,6 +48,10 @@ class RuleSums:
         # Lots on each side and notional of each exposure: by a letter for the holder, its number, and the instrument.
         self.exposures: dict[tuple[str, int, int], list[int]] = {}
         self.open: dict[tuple[str, int], int] = {}
+        # Live quotes by account and instrument, held orders that follow by instrument and type; and orders that are linked.
+        self.quotes: dict[tuple[int, int], int] = {}
+        self.held: dict[tuple[int, int], int] = {}
+        self.linked: i64 = 0
 
 
 def hold(condition: bool, what: str) -> None:
@@ -56,11 +71,17 @@ def check_terms(order: Order, sums: RuleSums) -> None:
     if terms is None:
         hold(not counts and not is_special(order, 0), "an order without its terms")
         return
-    hold(counts or is_special(order, terms.display), "terms of a plain order")
+    linked = terms.link is not None
+    hold(counts or linked or is_special(order, terms.display), "terms of a plain order")
+    sums.linked += 1 if linked else 0
     sums.special[instrument.number] = sums.special.get(instrument.number, 0) + 1
     _check_display(order, terms)
     _check_place(order, terms, sums)
-    if order.flags & REDUCE_ONLY:
+    if order.flags & QUOTE:
+        key_2 = (order.account.number, instrument.number)
+        sums.quotes[key_2] = sums.quotes.get(key_2, 0) + 1
+        hold(order.account.quotes_in(instrument.number).live.get(order.number) is order, "index of quotes")
+    if is_counted(order, terms):
         exposure = order.account.exposure(instrument.number)
         hold(exposure.reducing.get(order.number) is order, "index of reduce-only orders")
         hold(order.leaves <= closing(exposure, order.side), "a reduce-only order beyond its position")
@@ -86,12 +107,17 @@ def _check_place(order: Order, terms: Terms, sums: RuleSums) -> None:
     pegged = type_of(order) == OrderType.PEGGED
     hold(not waits or waits_for_price(type_of(order)), "an order that waits for no price")
     hold(terms.waits != PARKED or (pegged and order.price == 0), "a parked order")
-    hold(pegged == (followers.pegged.get(order.number) is order), "pegged orders")
+    held = terms.waits == HELD
+    hold(not held or (terms.link is not None and order.reserved == 0), "a held order")
+    if held:
+        key = (order.instrument.number, type_of(order))
+        sums.held[key] = sums.held.get(key, 0) + 1
+    hold((pegged and not held) == (followers.pegged.get(order.number) is order), "pegged orders")
     rising = followers.rising.get((terms.trigger_price, terms.armed, order.number))
     falling = followers.falling.get((-terms.trigger_price, terms.armed, order.number))
     places = (rising is order) + (falling is order) + (followers.trailing.get(order.number) is order)
     hold(places == (1 if waits else 0), "waiting orders")
-    if waits or pegged:
+    if waits or (pegged and not held):
         sums.watch[order.instrument.number] = sums.watch.get(order.instrument.number, 0) + 1
 
 
@@ -145,7 +171,10 @@ def _check_instrument(engine: Engine, instrument: Instrument, sums: RuleSums) ->
         hold(top is None or (len(instrument.steps) > 0 and top.level is ladder.best), "order that set the best price")
     hold(instrument.special == sums.special.get(number, 0) + ruled, "special orders of an instrument")
     watch = len(followers.rising) + len(followers.falling) + len(followers.trailing) + len(followers.pegged)
-    hold(instrument.watch == watch == sums.watch.get(number, 0), "orders that follow")
+    hold(watch == sums.watch.get(number, 0), "orders that follow")
+    hold(instrument.watch == watch + len(followers.activations), "what is watched")
+    hold(followers.held_trailing == sums.held.get((number, OrderType.TRAILING_STOP), 0), "held trailing stops")
+    hold(followers.held_pegged == sums.held.get((number, OrderType.PEGGED), 0), "held pegged orders")
     hold(len(followers.pegged) <= FOLLOWERS_MAX, "too many pegged orders")
     hold(instrument.stirred == (instrument in engine.following), "turn of an instrument")
     if followers.rising or followers.falling or followers.trailing:

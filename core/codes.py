@@ -116,6 +116,8 @@ class StateKind:
     TODO: Final = 522
     QUARANTINED: Final = 523
     FOLLOWING: Final = 526
+    LINK: Final = 535
+    STAGED: Final = 534
     LIMIT: Final = 527
     EXPOSURE: Final = 528
     VOLUME: Final = 530

@@ -9,10 +9,10 @@ from core.codes import Limit as Kind
 from core.codes import OrderType, Side
 from core.holder import Exposure, Holder
 from core.instrument import Instrument
-from core.kinds import HIDDEN, REDUCE_ONLY
+from core.kinds import HIDDEN, QUOTE
 from core.limits import RATIO_TRADES_MAX, SUM_MAX
 from core.reports import Reports
-from core.terms import CROSSED, FOR_PRICE, Terms, rises, type_of
+from core.terms import CROSSED, FOR_PRICE, HELD, Terms, is_counted, is_waiting, rises, type_of
 
 
 class Counting(Reports):
@@ -39,11 +39,15 @@ class Counting(Reports):
         instrument.special += 1
         if terms.waits == FOR_PRICE or terms.waits == CROSSED:
             self.arm(order, terms)
+        elif terms.waits >= HELD:
+            count_held(order, 1)
         elif type_of(order) == OrderType.PEGGED:
             instrument.followers.pegged[order.number] = order
             instrument.watch += 1
-        if order.flags & REDUCE_ONLY:
+        if is_counted(order, terms):
             order.account.exposure(instrument.number).reducing[order.number] = order
+        if order.flags & QUOTE:
+            order.account.quotes_in(instrument.number).live[order.number] = order
         self.recount(order, terms)
 
     def count_out(self, order: Order, terms: Terms) -> None:
@@ -52,11 +56,15 @@ class Counting(Reports):
         instrument.special -= 1
         if terms.waits == FOR_PRICE or terms.waits == CROSSED:
             self.disarm(order, terms)
+        elif terms.waits >= HELD:
+            count_held(order, -1)
         elif type_of(order) == OrderType.PEGGED:
             del instrument.followers.pegged[order.number]
             instrument.watch -= 1
-        if order.flags & REDUCE_ONLY:
+        if is_counted(order, terms):
             del order.account.exposure(instrument.number).reducing[order.number]
+        if order.flags & QUOTE:
+            del order.account.quotes_in(instrument.number).live[order.number]
         self.recount(order, terms)
 
     def arm(self, order: Order, terms: Terms) -> None:
@@ -149,6 +157,16 @@ class Counting(Reports):
             ratio.trades = 0
 
 
+def count_held(order: Order, more: i64) -> None:
+    """Count an order that is held, or has not arrived, among those of its type that follow the market."""
+    followers = order.instrument.followers
+    order_type = type_of(order)
+    if order_type == OrderType.TRAILING_STOP:
+        followers.held_trailing += more
+    elif order_type == OrderType.PEGGED:
+        followers.held_pegged += more
+
+
 def worth(order: Order, terms: Terms) -> i64:
     """The notional that limits and exposures count for an order, in units of the quote currency.
 
@@ -157,7 +175,7 @@ def worth(order: Order, terms: Terms) -> i64:
     order_type = type_of(order)
     if order_type == OrderType.SPEND_AT_MOST:
         return order.leaves
-    waiting = terms.waits == FOR_PRICE or terms.waits == CROSSED
+    waiting = is_waiting(order, terms)
     if terms.pays and not waiting:
         return 0
     price = order.price

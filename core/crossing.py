@@ -23,12 +23,14 @@ from core.terms import type_of
 class Crossing(Matching):
     """Matching an incoming order by the rules of docs/matching.md."""
 
-    __slots__ = ("met",)
+    __slots__ = ("met", "most")
 
     def __init__(self) -> None:
         super().__init__()
         # How many resting orders the latest incoming order met.
         self.met: i64 = 0
+        # How many it may meet: less where earlier orders of the same command have met some.
+        self.most: i64 = MATCHES_MAX
 
     def opposite_hidden(self, order: Order) -> Ladder:
         """The ladder of hidden orders that an order trades against."""
@@ -60,7 +62,7 @@ class Crossing(Matching):
 
     def cross_level(self, incoming: Order, level: Level) -> i64:
         """Trade with the first order of a level; returns why the rest must be canceled, or 0."""
-        if self.met == MATCHES_MAX:
+        if self.met == self.most:
             return CancelReason.MATCH_LIMIT
         self.met += 1
         resting = level.first
@@ -135,6 +137,8 @@ class Crossing(Matching):
         """The last price, the next display of an iceberg, positions and what hangs on them."""
         instrument = resting.instrument
         self._print(instrument, price)
+        self.note_trade(resting)
+        self.note_trade(incoming)
         if self.ratios != 0:
             self.count_trade(resting)
             self.count_trade(incoming)
@@ -254,7 +258,7 @@ class Crossing(Matching):
             if incoming.price != 0 and level.price * sign > incoming.price * sign:
                 return 0
             orders += self._displays(level)
-            if orders > MATCHES_MAX:
+            if orders > self.most:
                 return 0
             needed = self._count_level(incoming, level, needed)
             if needed == _BLOCKED:

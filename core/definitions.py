@@ -6,7 +6,7 @@ from librt.strings import read_i64_le
 from mypy_extensions import i64
 
 from core.codes import EventKind, RejectReason, Rounding
-from core.cancels import Cancels, unused_from_11
+from core.cancels import unused_from_11
 from core.instrument import Instrument
 from core.kinds import (
     C6,
@@ -32,11 +32,12 @@ from core.limits import (
     ACCOUNT_NUMBER_MAX, CURRENCY_NUMBER_MAX, FEE_SCALE, FIRM_NUMBER_MAX, INSTRUMENT_NUMBER_MAX, PRICE_MAX,
     QUANTITY_MAX, SCALE_MAX, SUM_MAX,
 )  # fmt: skip
+from core.staging import Staging
 from core.state import put
 from core.text import is_symbol, is_text, low_half, high_half
 
 
-class Definitions(Cancels):
+class Definitions(Staging):
     """DefineCurrency, DefineInstrument and OpenAccount."""
 
     __slots__ = ()

@@ -16,6 +16,7 @@ from core.instrument import Instrument
 from core.kinds import C6, C7, C8, C9, C10, INBOUND, KIND, ROW_SIZE, SEQUENCE, SESSION, TIME
 from core.limits import STEPS_MAX, SUM_MAX
 from core.session import Session, content_hash
+from core.staging import is_head, is_part
 
 
 class Engine(Control):
@@ -72,6 +73,8 @@ class Engine(Control):
 
     def _dispatch(self, row: bytes, at: i64) -> None:
         """Check session and inbound number, run the command, remember the answer."""
+        if self.staged:
+            self.see_to_staged(row, at)
         number = read_i64_le(row, at + SESSION)
         inbound = read_i64_le(row, at + INBOUND)
         sessions = self.sessions
@@ -119,7 +122,7 @@ class Engine(Control):
         kind = self.command
         instrument = read_i64_le(row, at + C6) if names_instrument(kind) else 0
         account = read_i64_le(row, at + C7) if names_account(kind) else 0
-        client = read_i64_le(row, at + C8) if names_order(kind) else 0
+        client = read_i64_le(row, at + C8) if names_order(kind) or is_part(kind) else 0
         session = read_i64_le(row, at + SESSION)
         self.unsequenced(EventKind.REJECTED, session, instrument, account, client, kind, self.inbound, reason)
         self.command = 0
@@ -135,6 +138,8 @@ class Engine(Control):
             self.reduce_order(row, at)
         elif kind == CommandKind.MASS_CANCEL:
             self.mass_cancel(row, at)
+        elif is_head(kind) or is_part(kind):
+            self.stage(kind, row, at)
         elif not is_control(kind):
             self.reject(RejectReason.MALFORMED, 0, 0, 0)
         elif self.requester.role != Role.OPERATOR:
@@ -186,15 +191,23 @@ class Engine(Control):
 
     def _halt(self, row: bytes, at: i64, timer_time: i64, timer_order: i64) -> None:
         """What a quarantined row does: consume its inbound number, answer, and halt what it names."""
+        if self.staged:
+            self.see_to_staged(row, at)
         self.command = read_i64_le(row, at + KIND)
         self.inbound = read_i64_le(row, at + INBOUND)
         instrument = read_i64_le(row, at + C6) if names_instrument(self.command) else 0
         account = read_i64_le(row, at + C7) if names_account(self.command) else 0
+        staged = self.staged
+        if staged:
+            self.staged = []
+            self.command = read_i64_le(staged[0], KIND)
+            account = read_i64_le(staged[0], C7)
+            instrument = 0
         session = self.session(read_i64_le(row, at + SESSION))
         if session is not None and session.number != 0 and self.inbound == session.inbound + 1:
             self.requester = session
             before = session.outbound
-            client = read_i64_le(row, at + C8) if names_order(self.command) else 0
+            client = read_i64_le(row, at + C8) if names_order(self.command) or is_part(self.command) else 0
             self.reject(RejectReason.QUARANTINED, instrument, account, client)
             session.remember(content_hash(row, at), before + 1, session.outbound - before)
         elif session is self.venue and self.control_inbound < self.inbound <= SUM_MAX:
@@ -202,6 +215,8 @@ class Engine(Control):
         if self.command == CommandKind.ADVANCE_TIME:
             instrument = self._drop_timer(timer_time, timer_order)
             account = 0
+        elif staged:
+            instrument = -timer_time
         if self.instrument(instrument) is None:
             instrument = 0
         if instrument != 0 or self.account(account) is None:
@@ -270,7 +285,7 @@ def names_instrument(kind: i64) -> bool:
     """Whether column 6 of this kind of command is an instrument."""
     if kind in (
         CommandKind.DEFINE_INSTRUMENT, CommandKind.SET_TRADING_STATE, CommandKind.SET_LIMIT, CommandKind.SET_RULES,
-        CommandKind.SET_ALLOCATION,
+        CommandKind.SET_ALLOCATION, CommandKind.DETAIL, CommandKind.QUOTE_DETAIL,
     ):  # fmt: skip
         return True
     return CommandKind.ENTER_ORDER <= kind <= CommandKind.MASS_CANCEL
@@ -282,7 +297,7 @@ def names_account(kind: i64) -> bool:
         return True
     if kind in (CommandKind.KILL, CommandKind.SET_ACCOUNT, CommandKind.SET_LIMIT):
         return True
-    return CommandKind.ENTER_ORDER <= kind <= CommandKind.MASS_CANCEL
+    return CommandKind.ENTER_ORDER <= kind <= CommandKind.LINK_ORDERS or is_part(kind)
 
 
 def names_order(kind: i64) -> bool:

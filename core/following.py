@@ -6,14 +6,13 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from core.aftermath import Aftermath
+from core.activating import Activating, may_enter
 from core.arrival import reference
 from core.book import Order
-from core.codes import AccountStanding, CancelReason, EventKind, Side, TradingState
+from core.codes import CancelReason, EventKind, Side, TradingState
 from core.instrument import Instrument
 from core.judging import has_price
-from core.kinds import BASIS_POINTS, REDUCE_ONLY, RESTING
-from core.ledger import Account
+from core.kinds import BASIS_POINTS, RESTING
 from core.limits import STEPS_MAX
 from core.placing import rests_by, time_in_force_of
 from core.terms import CROSSED, IN_BOOK, PARKED, Terms, type_of
@@ -21,7 +20,7 @@ from core.terms import CROSSED, IN_BOOK, PARKED, Terms, type_of
 _BASIS: Final = 10_000
 
 
-class Following(Aftermath):
+class Following(Activating):
     """What follows the market. At most STEPS_MAX steps a row; what is left stays due."""
 
     __slots__ = ()
@@ -37,7 +36,7 @@ class Following(Aftermath):
         self.timer_time = -instrument.number
         if self.state == TradingState.OPEN and instrument.state == TradingState.OPEN:
             steps = self._trigger_all(instrument, steps)
-            if self.is_crossed(instrument):
+            if instrument.followers.activations or self.is_crossed(instrument):
                 self.timer_time = 0
                 return 0
             instrument.low = instrument.high = instrument.last_price
@@ -49,17 +48,22 @@ class Following(Aftermath):
         self.timer_time = 0
         return steps if steps > 0 else 0
 
-    # ---- triggers
+    # ---- activations and triggers
 
     def _trigger_all(self, instrument: Instrument, steps: i64) -> i64:
         self._trail(instrument)
-        while steps > 0 and self.is_crossed(instrument):
-            order = self._next_crossed(instrument)
+        activations = instrument.followers.activations
+        while steps > 0 and (activations or self.is_crossed(instrument)):
+            activates = len(activations) > 0
+            order = self.next_activated(instrument) if activates else self._next_crossed(instrument)
             terms = order.terms
             assert terms is not None
             self.met = 0
             self.timer = order
-            self.trigger(order, terms)
+            if activates:
+                self.activate(order, terms)
+            else:
+                self.trigger(order, terms)
             self.timer = None
             if self.upset:
                 self.see_to_aftermath()
@@ -85,20 +89,24 @@ class Following(Aftermath):
         terms.waits = IN_BOOK
         self.recount(order, terms)
         self.triggered(order, terms.trigger_price)
+        linked = self.part_triggered(order, terms)
         if self.is_killed(order) or not may_enter(order.account, order.flags):
             self.cancel(order, CancelReason.ACCOUNT_STATE)
-        elif not has_price(type_of(order)):
-            order.price = self.limit_on_arrival(order)
-            self.trade_or_rest(order)
-        elif self.refuse_room(order, None) != 0:
+        elif has_price(type_of(order)) and self.refuse_room(order, None) != 0:
             self.cancel(order, CancelReason.NO_ROOM)
+        elif linked and not self._cover(order):
+            self.cancel(order, CancelReason.INSUFFICIENT_FUNDS)
         else:
+            if not has_price(type_of(order)):
+                order.price = self.limit_on_arrival(order)
             self.trade_or_rest(order)
 
-    def is_killed(self, order: Order) -> bool:
-        """Whether a kill switch is thrown that concerns an order."""
-        account = order.account
-        return self.killed or account.killed() or account.firm.killed() or order.session.killed()
+    def _cover(self, order: Order) -> bool:
+        """Reserve what a link has spared the order until now; whether the account covers it."""
+        if not self.is_covered(order, None):
+            return False
+        self.hold(order)
+        return True
 
     def _trail(self, instrument: Instrument) -> None:
         """Trailing stops follow the last price, in order of order number; those that it crosses wait for their turn."""
@@ -172,13 +180,6 @@ class Following(Aftermath):
         if order.price == 0 or terms.minimum != 0 or not rests_by(time_in_force_of(order)):
             return False
         return not self.meets(order, order.price) and not self.lacks_room(order)
-
-
-def may_enter(account: Account, flags: i64) -> bool:
-    """Whether the states of an account let an order with these flags arrive."""
-    if account.state != TradingState.OPEN or account.standing == AccountStanding.SUSPENDED:
-        return False
-    return account.standing == AccountStanding.ACTIVE or flags & REDUCE_ONLY != 0
 
 
 def trailed(order: Order, terms: Terms, last: i64) -> i64:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from mypy_extensions import i64
+from sortedcontainers import SortedDict
 
 from core.book import Order
 from core.codes import OrderType, Prevention, RejectReason, Side, TimeInForce
@@ -21,6 +22,7 @@ from core.kinds import (
     POST_ONLY,
     PREVENTION_MASK,
     PREVENTION_SHIFT,
+    QUOTE,
     REDUCE_ONLY,
     SLIDE,
     TIME_IN_FORCE_MASK,
@@ -29,9 +31,9 @@ from core.kinds import (
     TYPE_SHIFT,
 )
 from core.limiting import Limiting, amount_or_more
-from core.limits import BASIS_POINTS_MAX, FEE_SCALE, FOLLOWERS_MAX, PRICE_MAX, REDUCING_MAX, SUM_MAX
+from core.limits import BASIS_POINTS_MAX, FEE_SCALE, FOLLOWERS_MAX, PRICE_MAX, QUOTES_MAX, REDUCING_MAX, SUM_MAX
 from core.placing import rests_by, time_in_force_of
-from core.terms import FOR_PRICE, Terms, type_of, waits_for_price
+from core.terms import FOR_PRICE, Terms, is_counted, is_waiting, type_of, waits_for_price
 
 _STANDS: Final = 1 << TimeInForce.DAY | 1 << TimeInForce.GTC | 1 << TimeInForce.GTD
 _IOC: Final = 1 << TimeInForce.IOC
@@ -44,7 +46,8 @@ _TRIGGER: Final = 1 << 34
 _OFFSET: Final = 1 << 35
 _POST: Final = POST_ONLY | SLIDE
 _PEG: Final = PEG_MASK << PEG_SHIFT
-_INSTRUCTIONS: Final = _POST | REDUCE_ONLY | HIDDEN | ALL_OR_NONE | _PEG | BASIS_POINTS
+_INSTRUCTIONS: Final = _POST | REDUCE_ONLY | HIDDEN | ALL_OR_NONE | QUOTE | _PEG | BASIS_POINTS
+_NO_QUOTE: Final = REDUCE_ONLY | HIDDEN | ALL_OR_NONE | _DISPLAY | _MINIMUM
 
 _TIMES: Final = (
     0,
@@ -65,7 +68,7 @@ _TIMES: Final = (
 _MAY_HAVE: Final = (
     0,
     REDUCE_ONLY,  # MARKET
-    _POST | REDUCE_ONLY | HIDDEN | ALL_OR_NONE | _DISPLAY | _MINIMUM,  # LIMIT
+    _POST | REDUCE_ONLY | HIDDEN | ALL_OR_NONE | QUOTE | _DISPLAY | _MINIMUM,  # LIMIT
     REDUCE_ONLY | _TRIGGER,  # STOP
     REDUCE_ONLY | _TRIGGER,  # STOP_LIMIT
     ALL_OR_NONE | _MINIMUM,  # MARKET_TO_LIMIT
@@ -101,7 +104,9 @@ class Judging(Limiting):
         """Whether instructions contradict each other, the time in force, the side or the instrument."""
         time_in_force = time_in_force_of(order)
         entry = asked & (ALL_OR_NONE | _MINIMUM)
-        if not rests_by(time_in_force) and asked & (_POST | HIDDEN | _DISPLAY):
+        if not rests_by(time_in_force) and asked & (_POST | HIDDEN | QUOTE | _DISPLAY):
+            return True
+        if asked & QUOTE and asked & _NO_QUOTE:
             return True
         if entry != 0 and (time_in_force == TimeInForce.FOK or asked & _POST or entry == ALL_OR_NONE | _MINIMUM):
             return True
@@ -166,7 +171,7 @@ class Judging(Limiting):
     def refuse_circumstances(self, order: Order, terms: Terms, is_new: bool) -> i64:
         """Why the position, followers or pending triggers of account and instrument do not allow it, or 0."""
         instrument = order.instrument
-        if order.flags & REDUCE_ONLY:
+        if is_counted(order, terms):
             exposure = order.account.exposure(instrument.number)
             allowed = closing(exposure, order.side)
             if allowed == 0:
@@ -177,9 +182,11 @@ class Judging(Limiting):
                 return RejectReason.FOLLOWERS_FULL
         order_type = type_of(order)
         followers = instrument.followers
-        if is_new and order_type == OrderType.TRAILING_STOP and len(followers.trailing) >= FOLLOWERS_MAX:
+        if is_new and order_type == OrderType.TRAILING_STOP and is_full(followers.trailing, followers.held_trailing):
             return RejectReason.FOLLOWERS_FULL
-        if is_new and order_type == OrderType.PEGGED and len(followers.pegged) >= FOLLOWERS_MAX:
+        if is_new and order_type == OrderType.PEGGED and is_full(followers.pegged, followers.held_pegged):
+            return RejectReason.FOLLOWERS_FULL
+        if is_new and order.flags & QUOTE and len(order.account.quotes_in(instrument.number).live) >= QUOTES_MAX:
             return RejectReason.FOLLOWERS_FULL
         if terms.waits == FOR_PRICE and self.is_crossed(instrument):
             return RejectReason.TOO_MANY_PENDING
@@ -207,7 +214,7 @@ class Judging(Limiting):
             return 0
         order_type = type_of(order)
         if rules.collar != 0 and instrument.last_price != 0 and order.price != 0 and order_type != OrderType.PEGGED:
-            reference = terms.trigger_price if terms.waits == FOR_PRICE else instrument.last_price
+            reference = terms.trigger_price if is_waiting(order, terms) else instrument.last_price
             width = reference * rules.collar // FEE_SCALE
             if order.price > reference + width if order.side == Side.BUY else order.price < reference - width:
                 return RejectReason.OUTSIDE_COLLAR
@@ -220,6 +227,11 @@ class Judging(Limiting):
         if amount < rules.notional_min:
             return RejectReason.NOTIONAL_BELOW_MINIMUM
         return RejectReason.NOTIONAL_ABOVE_MAXIMUM if 0 < rules.notional_max < amount else 0
+
+
+def is_full(orders: SortedDict[int, Order], held: i64) -> bool:
+    """Whether no more orders of a type may live, those that are held among them."""
+    return len(orders) + held >= FOLLOWERS_MAX
 
 
 def is_malformed(flags: i64, client: i64) -> bool:

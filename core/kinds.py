@@ -145,6 +145,8 @@ class StateKind(IntEnum):
     TODO = 522
     QUARANTINED = 523
     FOLLOWING = 526
+    LINK = 535
+    STAGED = 534
     LIMIT = 527
     EXPOSURE = 528
     VOLUME = 530

@@ -14,6 +14,7 @@ from mypy_extensions import i64
 from core.codes import AccountStanding, TradingState
 from core.fees import FeeSchedule, Volume
 from core.holder import Holder
+from core.quotes import Quotes
 
 if TYPE_CHECKING:
     from core.book import Order
@@ -70,8 +71,8 @@ class Account(Holder):
     """An account: its balances by currency, its live orders by client order id and in order of order number."""
 
     __slots__ = (
-        "balances", "firm", "group", "name", "newest", "number", "oldest", "orders", "prevention", "standing", "state",
-        "volumes",
+        "balances", "firm", "group", "name", "newest", "number", "oldest", "orders", "prevention", "quotes", "standing",
+        "state", "volumes",
     )  # fmt: skip
 
     def __init__(self, number: i64, firm: Firm, name: bytes) -> None:
@@ -88,6 +89,8 @@ class Account(Holder):
         # By number of the fee schedule.
         self.volumes: dict[int, Volume] = {}
         self.orders: dict[i64, Order] = {}
+        # Live quotes by number of the instrument.
+        self.quotes: dict[int, Quotes] = {}
         self.oldest: Order | None = None
         self.newest: Order | None = None
 
@@ -104,6 +107,14 @@ class Account(Holder):
         made = Balance()
         balances[index] = made
         return made
+
+    def quotes_in(self, instrument: i64) -> Quotes:
+        """Its quotes in an instrument."""
+        found = self.quotes.get(instrument)
+        if found is None:
+            found = Quotes(instrument)
+            self.quotes[instrument] = found
+        return found
 
     def volume(self, schedule: FeeSchedule) -> Volume:
         """What it has traded in a fee schedule."""

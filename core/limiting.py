@@ -126,19 +126,19 @@ class Limiting(Placing):
         self.begin_day(holder)
         return ratio.orders >= value * ratio.trades + ratio.second_at(self.now)
 
-    def count_order(self, order: Order) -> None:
-        """Count a command that was not refused for the order-to-trade ratios of those whose order it is."""
+    def count_order(self, order: Order, count: i64 = 1) -> None:
+        """Count a command that was not refused for the order-to-trade ratios of those whose order it is; -1 takes it back."""
         if self.ratios == 0 or self.requester.role == Role.OPERATOR:
             return
-        self._count_order(order.account)
-        self._count_order(order.account.firm)
-        self._count_order(order.session)
+        self._count_order(order.account, count)
+        self._count_order(order.account.firm, count)
+        self._count_order(order.session, count)
 
-    def _count_order(self, holder: Holder) -> None:
+    def _count_order(self, holder: Holder, count: i64) -> None:
         ratio = holder.limit(Kind.ORDER_TO_TRADE, 0)
         if ratio is not None:
             self.begin_day(holder)
-            ratio.orders += 1
+            ratio.orders += count
 
     def refuse_sums(self, order: Order, terms: Terms, leaving: Order | None) -> i64:
         """SUM_AT_BOUND if what exposures count would pass its bound, or 0."""

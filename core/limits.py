@@ -41,6 +41,12 @@ FOLLOWERS_MAX: Final = 1_024
 REDUCING_MAX: Final = 64
 """Live reduce-only orders of one account in one instrument: each of them may be cut by a match."""
 
+QUOTES_MAX: Final = 64
+"""Live quotes of one account in one instrument."""
+
+PARTS_MAX: Final = 64
+"""Parts of one command."""
+
 SPENDING_LOTS: Final = 0x100000000000000
 """More lots than an order of type SPEND_AT_MOST can trade: MATCHES_MAX times QUANTITY_MAX, rounded up."""
 

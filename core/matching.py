@@ -9,16 +9,19 @@ from core.book import Ladder, Order
 from core.instrument import Instrument, charge, limit_rebate
 from core.kinds import REMOVED
 from core.limits import MATCHES_MAX, PRICE_MAX
-from core.terms import Terms, type_of
+from core.terms import Terms, reserves_nothing, type_of
 from core.timers import Timers
 
 
 def reserve(order: Order) -> i64:
     """What the open quantity of a live order must be covered by: base units of a sell, quote units of a buy."""
+    terms = order.terms
     if order.side == Side.SELL:
+        if terms is not None and reserves_nothing(terms):
+            return 0
         return order.leaves * order.instrument.lot_units
-    if order.terms is not None:
-        return _reserve_by_terms(order, order.terms)
+    if terms is not None:
+        return 0 if reserves_nothing(terms) else _reserve_by_terms(order, terms)
     return buy_cover(order.instrument, order.price, order.leaves, order.maker_rate, order.taker_rate)
 
 

@@ -75,8 +75,8 @@ class Placing(Allocating):
     def rest(self, order: Order) -> None:
         """Let an order stand in the book; a new one is live from now on."""
         terms = order.terms
-        if terms is not None and not order.live and not self.keeps_terms(order, terms):
-            order.terms = None
+        if terms is not None and not self.keeps_terms(order, terms):
+            self.shed_terms(order)
         elif terms is not None and terms.display != 0:
             terms.shown = terms.display if terms.display < order.leaves else order.leaves
         self.put(order)
@@ -96,7 +96,13 @@ class Placing(Allocating):
     def keeps_terms(self, order: Order, terms: Terms) -> bool:
         """Whether a live order needs its terms, or is a plain one from now on."""
         rules = order.instrument.rules
-        return is_special(order, terms.display) or (rules is not None and rules.exposures)
+        return is_special(order, terms.display) or (rules is not None and rules.exposures) or terms.link is not None
+
+    def shed_terms(self, order: Order) -> None:
+        """The order is a plain one from now on."""
+        order.terms = None
+        if order.live:
+            order.instrument.special -= 1
 
     def see_to_rest(self, order: Order, reason: i64, rests: bool) -> None:
         """What matching left of an order rests, or is canceled."""

@@ -21,7 +21,7 @@ from core.state import State
 class Reports(State):
     """The state, and the events of the rows that are being applied."""
 
-    __slots__ = ("columns", "command", "inbound", "requester", "upset", "used")
+    __slots__ = ("columns", "command", "inbound", "part", "requester", "upset", "used")
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,6 +35,8 @@ class Reports(State):
         self.requester: Session = self.venue
         self.command: i64 = 0
         self.inbound: i64 = 0
+        # Of a command of several parts: the number of the part that is being judged, or 0.
+        self.part: i64 = 0
         # Whether matching has noted something for `see_to_aftermath`.
         self.upset = False
 
@@ -115,7 +117,7 @@ class Reports(State):
         if known is not None and self.requester.acts_for(known):
             drop_copy = known.firm.next_drop_copy()
         self.row(
-            EventKind.REJECTED, self.requester, 0, instrument, account, client, self.command, self.inbound, 0, 0, reason,
+            EventKind.REJECTED, self.requester, 0, instrument, account, client, self.command, self.inbound, self.part, 0, reason,
             drop_copy, 0,
         )  # fmt: skip
 
@@ -218,6 +220,10 @@ class Reports(State):
     def triggered(self, order: Order, trigger_price: i64) -> None:
         """An order that waited for a price arrives."""
         self.about(EventKind.TRIGGERED, order, order.flags, order.leaves, order.leaves, trigger_price, False)
+
+    def activated(self, order: Order, parent: i64) -> None:
+        """A held order arrives, because the order of this number has traded."""
+        self.about(EventKind.ACTIVATED, order, order.flags, order.leaves, order.leaves, parent, False)
 
     def acknowledged(self, order: Order) -> None:
         """Tell the asking session what it did to an order whose reports go to another one."""

@@ -18,6 +18,7 @@ from core.ledger import Account, Firm
 from core.limits import DAY_BASE, RING_SIZE
 from core.matching import reserve
 from core.session import Session
+from core.snapshot_parts import dump_links, dump_staged, load_links, load_staged
 from core.snapshot_rules import (
     dump_fee_tiers,
     dump_following,
@@ -99,6 +100,8 @@ def dump(engine: Engine) -> bytes:
     for named in engine.quarantined:
         write_row(out, StateKind.QUARANTINED, [named])
     dump_following(out, engine)
+    dump_links(out, engine)
+    dump_staged(out, engine)
     dump_holders(out, engine)
     dump_volumes(out, engine)
     return out.getvalue()
@@ -205,7 +208,9 @@ def load(rows: bytes, begin: i64, end: i64) -> Engine:
             load_holder(engine, kind, rows, at)
         elif kind == StateKind.VOLUME:
             load_volume(engine, rows, at)
-        elif kind != StateKind.TERMS and kind != StateKind.FOLLOWING:
+        elif kind == StateKind.STAGED:
+            load_staged(engine, rows, at)
+        elif kind != StateKind.TERMS and kind != StateKind.FOLLOWING and kind != StateKind.LINK:
             _load(engine, kind, rows, at)
         at += ROW_SIZE
     for order in sorted(found, key=_number):
@@ -214,6 +219,7 @@ def load(rows: bytes, begin: i64, end: i64) -> Engine:
             engine.count_in(order, order.terms)
         if order.number == read_i64_le(rows, begin + _TODO_ORDER):
             engine.todo_order = order
+    load_links(engine, found, rows, begin, end)
     load_following(engine, rows, begin, end)
     load_tops(engine, rows, begin, end)
     return engine

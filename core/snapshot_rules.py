@@ -14,7 +14,7 @@ from core.holder import LIMITED, Holder, Limit
 from core.instrument import Instrument, Rules
 from core.kinds import COLUMNS, EXPOSURES, ROW_SIZE
 from core.state import put
-from core.terms import Terms, is_special, pays_as_it_goes
+from core.terms import HELD, Terms, is_special, pays_as_it_goes
 
 _STEPS: Final = 6
 
@@ -99,10 +99,10 @@ def load_rules(instrument: Instrument, schedule: FeeSchedule | None, rows: bytes
 def dump_terms(out: BytesWriter, order: Order) -> None:
     """What an order has that is more than plain, if it has."""
     terms = order.terms
-    if terms is not None and is_special(order, terms.display):
+    if terms is not None and (is_special(order, terms.display) or terms.waits == HELD or terms.link is not None):
         write_row(out, StateKind.TERMS, [
             order.number, terms.display, terms.shown, terms.trigger_price, terms.offset, terms.limit, terms.waits,
-            terms.armed,
+            terms.armed, terms.minimum,
         ])  # fmt: skip
 
 
@@ -118,6 +118,7 @@ def load_terms(order: Order, rows: bytes, at: i64, end: i64) -> None:
         terms.limit = read_i64_le(rows, at + 48)
         terms.waits = read_i64_le(rows, at + 56)
         terms.armed = read_i64_le(rows, at + 64)
+        terms.minimum = read_i64_le(rows, at + 72)
         order.terms = terms
     elif rules is not None and rules.exposures:
         order.terms = terms

@@ -33,10 +33,11 @@ from core.kinds import (
 )
 from core.ledger import Account
 from core.limits import SUM_MAX
+from core.linked import spared_by
 from core.placing import time_in_force_of
 from core.state import fits
 from core.text import high_half, low_half
-from core.terms import CROSSED, FOR_PRICE, IN_BOOK, Terms, pays_as_it_goes, type_of, waits_for_price
+from core.terms import CROSSED, FOR_PRICE, HELD, IN_BOOK, Terms, pays_as_it_goes, type_of, waits_for_price
 
 
 class Special(Following):
@@ -46,15 +47,10 @@ class Special(Following):
 
     def enter_special(self, instrument: Instrument, account: Account, row: bytes, at: i64) -> None:
         """Enter an order whose names have been judged already."""
-        client = read_i64_le(row, at + C8)
-        order = self._draft(instrument, account, row, at)
+        order = self.draft(instrument, account, row, at)
         terms = order.terms
         assert terms is not None
-        reason = self.refuse_guarded(account, order.flags)
-        if reason == 0 and client in account.orders:
-            reason = RejectReason.DUPLICATE_CLIENT_ORDER_ID
-        if reason == 0:
-            reason = self._refuse_new(order, terms, read_i64_le(row, at + C10), read_i64_le(row, at + C11))
+        reason = self.refuse_draft(order, terms, read_i64_le(row, at + C10), read_i64_le(row, at + C11))
         if reason != 0:
             self.refuse(reason, row, at)
             return
@@ -65,7 +61,7 @@ class Special(Following):
         self.count_order(order)
         self.place(order, terms)
 
-    def _draft(self, instrument: Instrument, account: Account, row: bytes, at: i64) -> Order:
+    def draft(self, instrument: Instrument, account: Account, row: bytes, at: i64) -> Order:
         """An order as its command has it, which nothing knows yet."""
         flags = read_i64_le(row, at + FLAGS)
         side = flags & SIDE_MASK
@@ -98,6 +94,13 @@ class Special(Following):
             order.maker_rate = low_half(rates)
             order.taker_rate = high_half(rates)
         return order
+
+    def refuse_draft(self, order: Order, terms: Terms, quantity: i64, expires: i64) -> i64:
+        """Why a draft whose names have been judged is refused, or 0; gives it the price that it gets, and its expiry."""
+        reason = self.refuse_guarded(order.account, order.flags)
+        if reason == 0 and order.client_order_id in order.account.orders:
+            reason = RejectReason.DUPLICATE_CLIENT_ORDER_ID
+        return reason if reason != 0 else self._refuse_new(order, terms, quantity, expires)
 
     def _refuse_new(self, order: Order, terms: Terms, quantity: i64, expires: i64) -> i64:
         """Why a draft is refused, or 0; gives it the price that it gets, and its expiry."""
@@ -144,7 +147,10 @@ class Special(Following):
         draft = self._redraft(order, row, at, leaves)
         leaves = draft.leaves
         keeps = flags == 0 and leaves <= order.leaves and keeps_terms(order, draft)
+        if order.terms is not None and order.reserved == 0:
+            self.spared = spared_by(order, order.terms.link)
         reason = self._refuse_new_terms(order, draft, row, at, keeps)
+        self.spared = 0
         if reason != 0:
             self.refuse(reason, row, at)
             return
@@ -202,6 +208,8 @@ class Special(Following):
             return RejectReason.DUPLICATE_CLIENT_ORDER_ID
         old = order.terms
         waits = terms.waits == FOR_PRICE
+        if old is not None and old.waits == HELD:
+            return RejectReason.INVALID_INSTRUCTION
         if read_i64_le(row, at + C12) != 0 and (old is None or old.display == 0):
             return RejectReason.INVALID_INSTRUCTION
         if read_i64_le(row, at + C14) != 0 and not waits:

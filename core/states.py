@@ -203,8 +203,8 @@ class OrderState(State, frozen=True):
 class TermsState(State, frozen=True):
     """What the ORDER row before it does not say of an order that is more than a plain limit or market order.
 
-    `waits`: 0 in the book, 1 for its trigger price, 2 parked, 3 for its turn to be triggered. `armed` is the row from which it waits. `limit` is that of
-    a pegged order.
+    `waits`: 0 in the book, 1 for its trigger price, 2 parked, 3 for its turn to be triggered, 4 held until its parent has
+    traded. `armed` is the row from which it waits. `limit` is that of a pegged order. `minimum` is that of a held order.
     """
 
     KIND = StateKind.TERMS
@@ -216,6 +216,7 @@ class TermsState(State, frozen=True):
     limit: int = 0
     waits: int = 0
     armed: int = 0
+    minimum: int = 0
 
 
 class TodoState(State, frozen=True):
@@ -250,6 +251,38 @@ class FollowingState(State, frozen=True):
     due: int = 0
     low: int = 0
     high: int = 0
+
+
+class LinkState(State, frozen=True):
+    """A link that holds: a parent or 0, and one or two orders. `traded` lots of a parent that has ended, and the turn."""
+
+    KIND = StateKind.LINK
+    link: int = 0
+    parent: int = 0
+    first: int = 0
+    second: int = 0
+    traded: int = 0
+    turn: int = 0
+
+
+class StagedState(State, frozen=True):
+    """A row of a command of several parts that is not whole yet: its kind, session, inbound number, flags and columns."""
+
+    KIND = StateKind.STAGED
+    command: int = 0
+    session: int = 0
+    inbound: int = 0
+    flags: int = 0
+    value_6: int = 0
+    value_7: int = 0
+    value_8: int = 0
+    value_9: int = 0
+    value_10: int = 0
+    value_11: int = 0
+    value_12: int = 0
+    value_13: int = 0
+    value_14: int = 0
+    value_15: int = 0
 
 
 class LimitState(State, frozen=True):

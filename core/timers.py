@@ -11,12 +11,12 @@ from core.codes import CancelReason, CommandKind, EventKind, Side
 from core.book import Order
 from core.kinds import ONLY_BUYS
 from core.limits import STEPS_MAX, SUM_MAX
-from core.counting import Counting
+from core.linked import Linked
 from core.reports import told_expiry
 from core.state import Todo
 
 
-class Timers(Counting):
+class Timers(Linked):
     """Expiry, mass cancel and end of day."""
 
     __slots__ = ()
@@ -33,6 +33,7 @@ class Timers(Counting):
             order.account.remove(order)
             if order.terms is not None:
                 self.count_out(order, order.terms)
+                self.note_leave(order, order.terms)
         order.hold.reserved -= order.reserved
         order.reserved = 0
         if order.instrument.watch != 0:
