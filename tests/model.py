@@ -26,7 +26,7 @@ from core.limits import QUANTITY_MAX, STEPS_MAX, TODOS_MAX
 from core.reasons import CancelReason
 from core.reasons import RejectReason as R
 from tests.model_orders import STOPS, TOUCHED, Order
-from tests.model_refusals import Refusals
+from tests.model_parts import HEADS, Parts
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Operation:
     order: int = 0
 
 
-class Model(Refusals):
+class Model(Parts):
     """The whole venue: commands in the order of docs/commands.md."""
 
     # ---- commands, in the order of docs/commands.md
@@ -70,29 +70,40 @@ class Model(Refusals):
         return reason
 
     def enter_new(self, c):
-        reason = self.refuse_place(c) or self.refuse_by_state(c, cancels=False)
+        order, reason = self.judge(c)
+        if reason is None:
+            self.order_numbers += 1
+            self.enter(m.Accepted, order, quantity=order.leaves, expires=self.end_of(order))
+        return reason
+
+    def judge(self, c, **linked):
+        """The order that a command would enter, or why it is refused; `linked`: what a link makes of the order."""
+        if reason := self.refuse_place(c):
+            return None, reason
+        order = self.new_order(c)
+        for name, value in linked.items():
+            setattr(order, name, value)
+        return order, self.refuse_new(c, order)
+
+    def refuse_new(self, c, order):
+        reason = self.refuse_by_state(c, cancels=False)
         reason = reason or self.refuse_by_standing(c, c.flags & REDUCE_ONLY)
         if reason := reason or self.refuse_by_rate(c, Limit.MESSAGE_RATE, R.MESSAGE_RATE_LIMIT):
             return reason
         if self.find(c.account, c.client_order_id):
             return R.DUPLICATE_CLIENT_ORDER_ID
-        order = self.new_order(c)
         reason = self.refuse_time_in_force(order) or self.refuse_instruction(c, order) or self.refuse_price(c, order)
         reason = reason or self.refuse_quantity(c, order, c.minimum_quantity) or self.refuse_size(c, order)
         reason = reason or self.refuse_expiry(order, c.expires) or self.refuse_to_follow(order)
         if reason:
             return reason
-        if order.reduces:
+        if order.reduces and not order.held:
             order.leaves = min(order.leaves, self.allowed(order))
         order.needed = order.leaves if order.all_or_none else c.minimum_quantity
         if reason := self.refuse_worth(order, order.leaves):
             return reason
         order.price = self.price_on_entry(order)
-        if reason := self.refuse_by_limits(c, order, order.leaves) or self.refuse_entry(order):
-            return reason
-        self.order_numbers += 1
-        self.enter(m.Accepted, order, quantity=order.leaves, expires=self.end_of(order))
-        return None
+        return self.refuse_by_limits(c, order, order.leaves) or self.refuse_entry(order)
 
     def new_order(self, c):
         maker, taker = self.rates_for(c.account, c.instrument)
@@ -139,7 +150,7 @@ class Model(Refusals):
         if c.client_order_id != c.original_client_order_id and self.find(c.account, c.client_order_id):
             return R.DUPLICATE_CLIENT_ORDER_ID
         order = self.renewed(c, old)
-        if (c.display_quantity and not old.display) or (c.trigger_price and not old.waits):
+        if (c.display_quantity and not old.display) or (c.trigger_price and not old.waits) or old.held:
             return R.INVALID_INSTRUCTION
         reason = self.refuse_price(c, order, kept=not c.trigger_price) or self.refuse_quantity(c, order, 0)
         reason = reason or self.refuse_size(c, order)
@@ -317,13 +328,16 @@ class Model(Refusals):
 
     def halt_instead(self, c, q):
         """What a Quarantine row puts in the place of the row that it names."""
-        self.quarantined.append(c.sequence)
+        self.quarantined.append(self.sequence)
         due = [o for o in self.orders if o.timed and (o.expires, o.number) == (q.timer_time, q.timer_order)]
         instrument = c.instrument if c.instrument in self.instruments else 0
         account = c.account if c.account in self.accounts and not instrument else 0
         if c.of is m.AdvanceTime and -q.timer_time in self.instruments:
             instrument = -q.timer_time
             self.stop_following(instrument)
+        elif c.of in HEADS:
+            instrument = -q.timer_time if -q.timer_time in self.instruments else 0
+            account = 0 if instrument else account
         elif c.of is m.AdvanceTime and due:
             due[0].timed, instrument = False, due[0].instrument
         elif c.of is m.AdvanceTime:

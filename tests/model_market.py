@@ -23,6 +23,7 @@ class Market(Steps):
         """Enter an order that nothing refuses any more; `stood` is the price at which it stood until now."""
         self.touch(order)
         self.place(order)
+        self.met = 0
         order.timed, order.entered = order.tif == Tif.GTD, True
         order.crossed = False
         if order.waits and order.instrument in self.last:
@@ -61,6 +62,8 @@ class Market(Steps):
             self.touch(order)
             if not order.hidden:
                 self.tell_rested(order)
+        if not order.leaves:
+            self.ended(order)
 
     def place(self, order):
         """Put it at the back, and let it show its next display."""
@@ -73,8 +76,8 @@ class Market(Steps):
 
     def is_nowhere(self, order):
         """Whether it takes its price from a best price that there is not."""
-        takes = order.type in (Type.MARKET, Type.MARKET_TO_LIMIT, *ARRIVE_AS_MARKET)
-        return takes and order.price == 0 and self.market_price(order) is None
+        takes = order.type in (Type.MARKET, *ARRIVE_AS_MARKET) and self.rules_of(order.instrument).protection
+        return order.price == 0 and bool(takes or order.type == Type.MARKET_TO_LIMIT)
 
     def has_no_room(self, order):
         """LEVELS_FULL and SUM_AT_BOUND, for orders that nothing refused by them on entry."""
@@ -102,7 +105,7 @@ class Market(Steps):
             needed -= offers
             if blocked:
                 break
-        if needed > 0 or met > MATCHES_MAX:
+        if needed > 0 or self.met + met > MATCHES_MAX:
             return reason
         if order.tif == Tif.FOK and order.pays:
             currency, amount = self.cover(order, worst)
@@ -123,7 +126,7 @@ class Market(Steps):
 
     def match(self, order):
         """Trade with what is in reach; why the rest is canceled at once, if so."""
-        self.met, whole = 0, None
+        whole = None
         while order.leaves and (reach := self.in_reach(order)):
             resting = reach[0]
             if self.is_shared(order, resting) and resting.price != whole:
@@ -201,8 +204,11 @@ class Market(Steps):
         order.executed, resting.executed = order.executed + quantity, resting.executed + quantity
         self.settle(order, resting, quantity)
         self.note_price(order.instrument, resting.price)
+        self.traded(resting)
+        self.traded(order)
         if resting.leaves == 0:
             self.orders = [o for o in self.orders if o is not resting]
+            self.ended(resting)
         elif resting.display and not resting.shown:
             self.place(resting)
             self.tell_rested(resting)
@@ -211,6 +217,8 @@ class Market(Steps):
     def note_price(self, instrument, price):
         low, high = self.span.get(instrument, (price, price))
         self.last[instrument], self.span[instrument] = price, (min(low, price), max(high, price))
+        for order in self.live(instrument):
+            order.span = order.span and (min(*order.span, price), max(*order.span, price))
 
     def settle(self, order, resting, quantity):
         i = self.instruments[order.instrument]
@@ -246,6 +254,7 @@ class Market(Steps):
         coming = [order] * (order.leaves > 0)
         for one in (resting, order) * bool(exposed):
             fit = [o for o in [*self.live(one.instrument), *coming] if o.account == one.account and o.reduces]
+            fit = [o for o in fit if not o.held]
             for reducing in sorted(fit, key=lambda o: o.number):
                 if reducing.leaves > self.allowed(reducing):
                     self.cut(reducing, reducing.leaves - self.allowed(reducing), CancelReason.REDUCE_ONLY)
@@ -279,3 +288,4 @@ class Market(Steps):
         self.report(event, order, public=stood and not order.veiled, quantity=order.leaves, leaves=0, **columns)
         if stood and order.display:
             self.show(order, 0)
+        self.ended(order)

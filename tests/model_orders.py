@@ -10,6 +10,7 @@ from core.kinds import (
     PEG_SHIFT,
     PREVENTION_MASK,
     PREVENTION_SHIFT,
+    QUOTE,
     REDUCE_ONLY,
     Peg,
     Prevention,
@@ -32,7 +33,9 @@ class Order:
     """A live order; of two at one price, the one with the smaller `place` has stood (or waited) longer.
 
     `price` is 0 while a pegged order is parked, and where an order takes any price. `limit` is that of a pegged order, and
-    the trigger price in the latest command of a trailing stop.
+    the trigger price in the latest command of a trailing stop. `arrives`: accepted with others, its turn has not come. `held` by
+    the order of number `parent`; linked with that of number `other` so that one cancels the other; `doomed`: that link is over,
+    and the order is about to be canceled. `span`: lowest and highest price since it waits, where that is less than others saw.
     """
 
     number: int
@@ -59,6 +62,12 @@ class Order:
     waits: bool = False
     crossed: bool = False
     entered: bool = False
+    arrives: bool = False
+    held: bool = False
+    parent: int = 0
+    other: int = 0
+    doomed: bool = False
+    span: tuple = ()
 
     @property
     def side(self):
@@ -97,6 +106,20 @@ class Order:
     def veiled(self):
         """Whether the market is not told everything."""
         return self.hidden or self.display > 0
+
+    @property
+    def watches(self):
+        """Whether it waits for a price, and is not held."""
+        return self.waits and not self.held and not self.arrives
+
+    @property
+    def away(self):
+        """Whether it is live and no part of the book, its price aside."""
+        return self.waits or self.held or self.arrives
+
+    @property
+    def is_quote(self):
+        return bool(self.flags & QUOTE)
 
     @property
     def offered(self):
@@ -170,7 +193,8 @@ class Books(Limits):
         self.touch_all(order.instrument)
 
     def touch_all(self, instrument):
-        follows = any(o.waits or o.type == Type.PEGGED for o in self.live(instrument))
+        follows = any(o.watches or (o.type == Type.PEGGED and not o.held) for o in self.live(instrument))
+        follows = follows or self.has_to_activate(instrument)
         if follows and instrument not in self.touched:
             self.touched.append(instrument)
 
@@ -192,7 +216,7 @@ class Books(Limits):
 
     def stands(self, order):
         """Whether it is in the book: it neither waits, nor is parked, nor comes in or is gone."""
-        return not order.waits and order.price != 0 and any(o is order for o in self.orders)
+        return not order.away and order.price != 0 and any(o is order for o in self.orders)
 
     def belongs(self, order, owner):
         kind, number = owner
@@ -216,7 +240,7 @@ class Books(Limits):
     def side_of(self, instrument, side):
         """The orders of one side of a book, the one that trades next first."""
         sign = -1 if side == Side.BUY else 1
-        standing = [o for o in self.orders if (o.instrument, o.side) == (instrument, side) and not o.waits and o.price]
+        standing = [o for o in self.orders if (o.instrument, o.side) == (instrument, side) and not o.away and o.price]
         return sorted(standing, key=lambda o: (sign * o.price, o.hidden, o.place))
 
     def in_reach(self, order):
@@ -309,7 +333,7 @@ class Books(Limits):
         return i.quote, amount + fee_of(amount, max(order.maker, order.taker, 0))
 
     def reserved(self, account, currency):
-        covers = [self.cover(o) for o in self.orders if o.account == account]
+        covers = [self.cover(o) for o in self.orders if o.account == account and self.reserves(o)]
         return sum(amount for c, amount in covers if c == currency)
 
     def free(self, account, currency):

@@ -7,6 +7,7 @@ from core.kinds import (
     HIDDEN,
     MARKET_RESTS,
     POST_ONLY,
+    QUOTE,
     REDUCE_ONLY,
     SLIDE,
     Limit,
@@ -17,8 +18,8 @@ from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
 from core.limits import LEVELS_MAX, PRICE_MAX, SUM_MAX
 from core.reasons import RejectReason as R
+from tests.model_links import Links
 from tests.model_orders import RESTS
-from tests.model_rules import Rules
 
 FOLLOWERS_MAX = 1_024
 """Live orders of type TRAILING_STOP, and of type PEGGED, in an instrument."""
@@ -26,14 +27,14 @@ FOLLOWERS_MAX = 1_024
 SPENDING_LOTS = 2**56
 """What the lots of a SPEND_AT_MOST order count as, which nobody knows before it trades."""
 
-REDUCE_ONLY_MAX = 64
-"""Live reduce-only orders of an account in an instrument."""
+REDUCE_ONLY_MAX = QUOTES_MAX = 64
+"""Live reduce-only orders, and live quotes, of an account in an instrument."""
 
 POST_ONLY_BITS = POST_ONLY | SLIDE
 DISPLAY, MINIMUM = "display_quantity", "minimum_quantity"
 MAY_HAVE = {
     Type.MARKET: {REDUCE_ONLY},
-    Type.LIMIT: {POST_ONLY_BITS, REDUCE_ONLY, HIDDEN, ALL_OR_NONE, DISPLAY, MINIMUM},
+    Type.LIMIT: {POST_ONLY_BITS, REDUCE_ONLY, HIDDEN, ALL_OR_NONE, DISPLAY, MINIMUM, QUOTE},
     Type.STOP: {REDUCE_ONLY, "trigger_price"},
     Type.STOP_LIMIT: {REDUCE_ONLY, "trigger_price"},
     Type.MARKET_TO_LIMIT: {ALL_OR_NONE, MINIMUM},
@@ -52,7 +53,7 @@ TIMES = {
 }
 
 
-class Refusals(Rules):
+class Refusals(Links):
     """`c` is the command, `order` what it would make of the order."""
 
     def refuse_place(self, c):
@@ -79,6 +80,8 @@ class Refusals(Rules):
         bad = bad or (at_once and (post or c.flags & HIDDEN or c.display_quantity))
         bad = bad or (any(at_entry) and (order.tif == Tif.FOK or post or all(at_entry)))
         bad = bad or (c.flags & HIDDEN and c.display_quantity)
+        veils = c.flags & (REDUCE_ONLY | HIDDEN) or c.display_quantity
+        bad = bad or (c.flags & QUOTE and (at_once or veils or any(at_entry)))
         bad = bad or (order.spends and (order.side == Side.SELL or c.flags >> 14 & 7 == Prevention.DECREMENT))
         bad = bad or (order.reduces and not self.rules_of(order.instrument).flags & EXPOSURES)
         return R.INVALID_INSTRUCTION if bad else None
@@ -123,14 +126,16 @@ class Refusals(Rules):
 
     def refuse_to_follow(self, order, replaces=False):
         """WOULD_INCREASE, FOLLOWERS_FULL and TOO_MANY_PENDING."""
-        if order.reduces and not self.allowed(order):
+        if order.reduces and not order.held and not self.allowed(order):
             return R.WOULD_INCREASE
         live = self.live(order.instrument)
         alike = sum(o.type == order.type for o in live)
         if not replaces and order.type in (Type.TRAILING_STOP, Type.PEGGED) and alike >= FOLLOWERS_MAX:
             return R.FOLLOWERS_FULL
-        reducing = sum(o.reduces and o.account == order.account for o in live)
-        if not replaces and order.reduces and reducing >= REDUCE_ONLY_MAX:
+        mine = [o for o in live if o.account == order.account]
+        if not replaces and order.reduces and not order.held and self.count_reducing(order) >= REDUCE_ONLY_MAX:
+            return R.FOLLOWERS_FULL
+        if not replaces and order.is_quote and sum(o.is_quote for o in mine) >= QUOTES_MAX:
             return R.FOLLOWERS_FULL
         return R.TOO_MANY_PENDING if order.waits and self.next_triggered(order.instrument) else None
 
@@ -193,10 +198,7 @@ class Refusals(Rules):
             return R.WOULD_TRADE
         if order.flags & SLIDE and self.in_reach(order):
             return R.WOULD_TRADE
-        if order.pays:
-            return None
-        currency, amount = self.cover(order)
-        return R.INSUFFICIENT_FUNDS if amount > self.free(order.account, currency) else None
+        return R.INSUFFICIENT_FUNDS if not order.held and self.is_uncovered(order) else None
 
     def counts_too_much(self, order):
         """Whether lots or notionals that EXPOSURES count would pass their bound; what is open counts as filled."""

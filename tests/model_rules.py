@@ -31,8 +31,9 @@ class Rules(Market):
 
     def work_off(self, instrument):
         if not self.is_open(instrument) or self.trigger_all(instrument):
-            trailing = [o for o in self.live(instrument) if o.waits and o.type == Type.TRAILING_STOP and not o.crossed]
-            self.steps += 1 + len(trailing) + sum(o.type == Type.PEGGED for o in self.live(instrument))
+            live = [o for o in self.live(instrument) if not o.held]
+            trailing = [o for o in live if o.waits and o.type == Type.TRAILING_STOP and not o.crossed]
+            self.steps += 1 + len(trailing) + sum(o.type == Type.PEGGED for o in live)
             self.follow(instrument)
             self.touched.remove(instrument)
 
@@ -57,22 +58,31 @@ class Rules(Market):
     # ---- triggers
 
     def trigger_all(self, instrument):
-        """Trigger one order after the other, as far as the steps of this row reach; whether all is done."""
+        """Activate and trigger one order after the other, as far as the steps of this row reach; whether all is done."""
         self.trail_all(instrument)
-        while order := self.next_triggered(instrument):
+        while order := self.next_activated(instrument) or self.next_triggered(instrument):
             if self.steps >= STEPS_MAX:
                 return False
-            self.trigger(order)
+            self.steps, self.met = self.steps + 1, 0
+            if self.is_over(order):
+                self.expire(order)
+            elif order.held:
+                self.activate(order)
+            else:
+                self.trigger(order)
+            self.cancel_linked()
             self.trail_all(instrument)
         if last := self.last.get(instrument):
             self.span[instrument] = last, last
+        for order in self.live(instrument):
+            order.span = ()
         return True
 
     def next_triggered(self, instrument):
         """The waiting order that is triggered next."""
         if instrument not in self.last:
             return None
-        waiting = [o for o in self.live(instrument) if o.waits]
+        waiting = [o for o in self.live(instrument) if o.watches]
         crossed = [o for o in waiting if self.is_crossed(o)]
         if rising := [o for o in crossed if o.rises]:
             return min(rising, key=lambda o: (o.trigger, o.place))
@@ -80,7 +90,7 @@ class Rules(Market):
 
     def is_crossed(self, order):
         """Whether its trigger price has been reached: of a trailing stop, after it followed the last price."""
-        low, high = self.span[order.instrument]
+        low, high = order.span or self.span[order.instrument]
         if order.type == Type.TRAILING_STOP:
             return order.crossed
         return order.trigger <= high if order.rises else order.trigger >= low
@@ -88,7 +98,7 @@ class Rules(Market):
     def trail_all(self, instrument):
         """Trailing stops follow the last price; those that it has reached wait for their turn."""
         for order in self.live(instrument) if instrument in self.last else ():
-            if order.waits and order.type == Type.TRAILING_STOP and not order.crossed:
+            if order.watches and order.type == Type.TRAILING_STOP and not order.crossed:
                 self.trail(order)
                 last = self.last[instrument]
                 order.crossed = last >= order.trigger if order.rises else last <= order.trigger
@@ -102,14 +112,11 @@ class Rules(Market):
 
     def trigger(self, order):
         """The order arrives, as a market or a limit order."""
-        self.steps += 1
-        if self.is_over(order):
-            self.expire(order)
-            return
         self.touch(order)
         self.orders = [o for o in self.orders if o is not order]
         order.waits = order.crossed = False
         self.report(m.Triggered, order, public=False, quantity=order.leaves, trigger_price=order.trigger)
+        linked = self.cancel_other(order)
         if not self.may_enter(order):
             self.cancel(order, CancelReason.ACCOUNT_STATE)
             return
@@ -118,6 +125,8 @@ class Rules(Market):
         self.place(order)
         if order.rests and self.has_no_room(order):
             self.cancel(order, CancelReason.NO_ROOM)
+        elif linked and self.is_uncovered(order):
+            self.cancel(order, CancelReason.INSUFFICIENT_FUNDS)
         else:
             self.arrive(order)
 

@@ -32,7 +32,9 @@ from core.rows import layout, to_row, unpack_halves
 from core.state import SEMANTICS
 
 TRADER_COMMANDS = (m.EnterOrder, m.ReplaceOrder, m.ReduceOrder, m.CancelOrder, m.MassCancel)
+TRADER_COMMANDS += (m.EnterBatch, m.LinkOrders, m.MassQuote, m.Detail, m.QuoteDetail)
 WITH_FLAGS = (m.DefineInstrument, m.EndOfDay, m.SetRules, m.EnterOrder, m.ReplaceOrder, m.MassCancel)
+WITH_FLAGS += (m.LinkOrders, m.MassQuote, m.Detail)
 
 
 @dataclass
@@ -57,6 +59,8 @@ def read(row):
     for name, column, text in layout(of)[5:] if of else ():
         end = column + (text or 1)
         setattr(c, name, row[8 * column : 8 * end].rstrip(b"\0").decode("latin-1") if text else columns[column])
+    if of is m.QuoteDetail:
+        c.client_order_id = c.bid_client_order_id
     unnamed = any(value for name, value in vars(c).items() if name.startswith("column_"))
     c.spare = unnamed or any(columns[end:]) or (of not in WITH_FLAGS and c.flags != 0)
     return c
@@ -104,6 +108,7 @@ class Venue:
         columns = {name: getattr(c, name, 0) * (reason != R.NOT_AN_OPERATOR) for name in names}
         copy = columns["account"] if columns["account"] in self.accounts and self.acts_for(c) else 0
         columns |= {"command": c.command, "inbound": c.inbound, "reason": reason, "flags": 0}
+        columns["part"] = getattr(c, "part", 0)
         if numbered:
             self.tell(m.Rejected, to=c.session, copy=copy, **columns)
         else:
@@ -127,12 +132,13 @@ class Venue:
     def apply_quarantined(self, row, quarantine):
         """The same for a row that a Quarantine row names: no effect but the halt, and an answer if its number is next."""
         c, q = self.begin(row), read(quarantine)
+        whole = self.whole(c)
         session = self.sessions.get(c.session)
         if session and c.inbound == session.inbound + 1:
-            self.consume(c, lambda c: self.reject(c, R.QUARANTINED))
+            self.consume(c, lambda _: self.reject(whole, R.QUARANTINED))
         elif c.session == 0 and self.venue_inbound < c.inbound <= SUM_MAX:
             self.venue_inbound = c.inbound
-        self.halt_instead(c, q)
+        self.halt_instead(whole, q)
         return self.events
 
     def begin(self, row):
@@ -200,7 +206,7 @@ class Venue:
 
     @staticmethod
     def has_bad_flags(c):
-        if c.of is m.EnterOrder:
+        if c.of in (m.EnterOrder, m.Detail):
             if c.flags & ~ENTER_FLAGS or c.flags >> 1 & 15 not in list(Type) or c.flags >> 5 & 15 not in list(Tif):
                 return True
             if c.flags & POST_ONLY and c.flags & SLIDE:
@@ -210,6 +216,8 @@ class Venue:
         allowed = {
             m.ReplaceOrder: REENTER,
             m.MassCancel: 2,
+            m.LinkOrders: 3,
+            m.MassQuote: 3,
             m.SetRules: 3,
             m.EndOfDay: 1,
             m.DefineInstrument: 2**24 - 1,

@@ -12,7 +12,15 @@ command stand below it, and every event is there. Orders read as they are spoken
     A enter 7 buy 5 tolimit | A enter 8 buy spend 5000 ioc
     A replace 1>3 4 @ 101 reenter show 5 trigger 97 | A reduce 3 1 | A cancel 3
     A masscancel buys in 1 | op masscancel session B firm 2
-    A detail 9 sell 5 @ 100                          a part of enter_batch or link_orders, as enter
+
+Commands of several parts are a head, a colon, and parts with semicolons between; `parts 3` where the head says another number than
+come, and a part alone; options stand at the row that they are for, `by` at the head:
+
+    A batch 7: 1 sell 5 @ 100; 2 buy 3 @ 99 post     batch id 7; client order ids 1 and 2
+    A oco 7: 1 sell 5 @ 110; 2 sell 5 stop 95        also oto, bracket
+    A batch 7 parts 2 by op: 1 sell 5 @ 100 | A part 2 buy 3 @ 99
+    A quote 7 all slide: 1 5 @ 99 / 2 5 @ 101; 3 0 / - in 2    bid / ask: client order id, quantity and price of each
+    A quotepart 1 5 @ 99 / 2 5 @ 101
 
 Other commands are `name key=value ...`, sent by session 0 unless `by` says otherwise; a value is a number or the name
 that core/kinds.py gives it, `until` is ns after the start. Options of every command: `t=50` (ns after the start; rows
@@ -64,9 +72,8 @@ START = 1_700_000_000_000_000_000
 NAMES = {"A": 1, "B": 2, "C": 3, "D": 4, "op": 9, "USD": 1, "BTC": 2, "EUR": 3, "TRADER": 1, "OPERATOR": 2}
 NAMES |= {"DROP_COPY": 3, "MARKET_DATA": 4}
 NAMES |= {item.name: item.value for of in (TradingState, AccountStanding, KillAct, Limit, Prevention) for item in of}
-NAMES |= {item.name: item.value for of in (Link, OnDisconnect) for item in of}
-NAMES |= {"EXPOSURES": EXPOSURES, "MARKET_RESTS": MARKET_RESTS, "REPLACE_ALL": REPLACE_ALL}
-NAMES |= {"QUOTES_SLIDE": QUOTES_SLIDE}
+NAMES |= {item.name: item.value for item in OnDisconnect}
+NAMES |= {"EXPOSURES": EXPOSURES, "MARKET_RESTS": MARKET_RESTS}
 VENUE = """\
 define_currency currency=USD symbol=USD decimals=2
 define_currency currency=BTC symbol=BTC decimals=8
@@ -90,11 +97,16 @@ deposit account=C currency=BTC amount=1000"""
 
 COMMANDS = {"_".join(re.findall("[A-Z][a-z]+", s.__name__)).lower(): s for s in m.COMMANDS.values()}
 ORDERS = {"enter": m.EnterOrder, "replace": m.ReplaceOrder, "reduce": m.ReduceOrder, "cancel": m.CancelOrder}
-ORDERS |= {"masscancel": m.MassCancel, "detail": m.Detail}
+ORDERS |= {"masscancel": m.MassCancel}
+HEADS = {"batch": m.EnterBatch, "quote": m.MassQuote} | dict.fromkeys(("oco", "oto", "bracket"), m.LinkOrders)
+LINKS = {"oco": Link.ONE_CANCELS_OTHER, "oto": Link.ONE_TRIGGERS_OTHER, "bracket": Link.BRACKET}
+PARTS = {"part": m.Detail, "quotepart": m.QuoteDetail}
+PART_OF = {"quote": "quotepart"}
 
 SIDES = {"buy": 0, "sell": 1, "buys": 1, "sells": 2}
 INSTRUCTIONS = {"reenter": REENTER, "post": POST_ONLY, "slide": SLIDE, "reduceonly": REDUCE_ONLY, "hidden": HIDDEN}
-INSTRUCTIONS |= {"aon": ALL_OR_NONE, "quote": QUOTE}
+INSTRUCTIONS |= {"aon": ALL_OR_NONE, "quoted": QUOTE}
+QUOTING = {"all": REPLACE_ALL, "slide": QUOTES_SLIDE}
 TYPES = {"market": OrderType.MARKET, "tolimit": OrderType.MARKET_TO_LIMIT, "spend": OrderType.SPEND_AT_MOST}
 TYPES |= {"stop": OrderType.STOP, "touch": OrderType.MARKET_IF_TOUCHED, "trail": OrderType.TRAILING_STOP}
 TYPES |= {"peg": OrderType.PEGGED}
@@ -134,7 +146,7 @@ class Scenario:
             if left.strip() in {"numbers on", ""}:
                 self.numbers = self.numbers or bool(left.strip())
             elif left == "venue default":
-                self.steps.append(Step(left, [self.build(given) for given in VENUE.splitlines()], None))
+                self.steps.append(Step(left, self.rows(VENUE.splitlines()), None))
             else:
                 self.steps.append(self.step(left))
             if right:
@@ -143,10 +155,14 @@ class Scenario:
     def step(self, line):
         if line.startswith("times "):
             _, count, command = line.split(" ", 2)
-            return Step(line, [self.build(command.replace("{i}", str(i + 1))) for i in range(int(count))], None)
+            return Step(line, self.rows(command.replace("{i}", str(i + 1)) for i in range(int(count))), None)
         if line.startswith("given "):
-            return Step(line, [self.build(line.removeprefix("given "))], None)
-        return Step(line, [self.build(line)], [])
+            return Step(line, self.rows([line.removeprefix("given ")]), None)
+        return Step(line, self.rows([line]), [])
+
+    def rows(self, lines):
+        """The rows of some commands; one of several parts is several rows."""
+        return [self.build(row) for line in lines for row in whole(line)]
 
     def build(self, line):
         """The row of a command, and the Quarantine row that replaces it or None."""
@@ -156,8 +172,8 @@ class Scenario:
         quarantined = "quarantined" in words and words.remove("quarantined") is None
         sender = number(words[at + 1]) if (at := words.index("by") if "by" in words else 0) else None
         words = words[:at] + words[at + 2 :] if at else words
-        if len(words) > 1 and words[1] in ORDERS:
-            values, of = spoken(words), ORDERS[words[1]]
+        if len(words) > 1 and words[1] in (verbs := ORDERS | HEADS | PARTS):
+            values, of = spoken(words) if words[1] not in SPEAKERS else SPEAKERS[words[1]](words), verbs[words[1]]
             sender = number(words[0]) if sender is None else sender
         else:
             of = COMMANDS[words[0]]
@@ -202,14 +218,47 @@ class Scenario:
         return row, to_row(m.Quarantine(named=self.sequence, **timer))
 
 
+def whole(line):
+    """The lines of the rows of a command: of several parts, the head with their number, then each with the words of the head."""
+    head, colon, rest = line.partition(": ")
+    if not colon:
+        return [line]
+    parts, words = rest.split("; "), head.split()
+    sender = words[words.index("by") :][:2] if "by" in words else []
+    said = [] if "parts" in words else ["parts", str(len(parts))]
+    verb = PART_OF.get(words[1], "part")
+    return [" ".join([*words, *said]), *(" ".join([words[0], verb, part, *sender]) for part in parts)]
+
+
+def spoken_head(words):
+    """The columns of the head of a command of several parts."""
+    account, verb, ident, *rest = words
+    values = {"account": number(account), "flags": LINKS.get(verb, 0), "parts": number(rest[rest.index("parts") + 1])}
+    values[{"batch": "batch_id", "quote": "quote_id"}.get(verb, "link_id")] = int(ident)
+    for word in rest:
+        values["flags"] |= QUOTING.get(word, 0)
+    return values
+
+
+def spoken_quotes(words):
+    """The columns of a part of a mass quote."""
+    values = {"instrument": int(words.pop(words.index("in") + 1)) if "in" in words else 1}
+    sides = " ".join(word for word in words[2:] if word != "in").split(" / ")
+    for side, said in zip(("bid", "ask"), sides, strict=True):
+        terms = [int(word) for word in said.replace("@", "").split() if word != "-"]
+        names = (f"{side}_client_order_id", f"{side}_quantity", f"{side}_price")
+        values |= dict(zip(names, terms, strict=False))
+    return values
+
+
+SPEAKERS = {"quotepart": spoken_quotes} | dict.fromkeys(HEADS, spoken_head)
+
+
 def spoken(words):
     """The columns of an order command as it is spoken."""
     account, verb, *rest = words
-    values = {
-        "account": 0 if account == "op" or verb == "detail" else number(account),
-        "flags": 0,
-        "instrument": int(verb != "masscancel"),
-    }
+    values = {"account": 0 if account == "op" else number(account), "flags": 0, "instrument": int(verb != "masscancel")}
+    values["account"] *= verb != "part"
     order_type, tif = OrderType.LIMIT, TimeInForce.GTC
     if verb != "masscancel":
         old, _, new = rest.pop(0).partition(">")
@@ -234,7 +283,7 @@ def spoken(words):
             values["quantity"] = int(word)
         elif word not in COLUMN_OF and word not in TYPES and word.upper() not in TimeInForce.__members__:
             raise ValueError(word)
-    if verb in {"enter", "detail"}:
+    if verb in {"enter", "part"}:
         order_type = WITH_PRICE.get(order_type, order_type) if values.get("price") else order_type
         values["flags"] |= order_type << TYPE_SHIFT | (tif & TIME_IN_FORCE_MASK) << TIME_IN_FORCE_SHIFT
     return values

@@ -83,8 +83,8 @@ OF_ORDERS = (
     | m.Expired
     | m.Rested
     | m.Triggered
-    | m.Restated
     | m.Activated
+    | m.Restated
 )
 
 
@@ -124,7 +124,7 @@ def other_words(e):
             return f"settled {sides} fees {e.buyer_fee} {e.seller_fee} match {e.match_number}"
         case m.Rejected():
             part = f" part {e.part}" if e.part else ""
-            return f"rejected {command} {RejectReason(e.reason).name} {place} {e.client_order_id} inbound {e.inbound}{part}"
+            return f"rejected {command} {RejectReason(e.reason).name} {place} {e.client_order_id}{part} inbound {e.inbound}"
         case m.Acknowledged():
             return f"acknowledged {command} #{e.order_number} {place} {e.client_order_id} inbound {e.inbound}"
         case m.Repeated():
@@ -185,14 +185,6 @@ def words_of_rules(e):
         case m.LimitSet():
             until = f" until {e.until - START}" if e.until else ""
             return f"limit {Limit(e.limit).name} of {whom(e)} in {e.instrument} {e.value} {e.second}{until}"
-        case m.BatchEntered():
-            return f"batch {account_of(e)} {e.batch_id} parts {e.parts}"
-        case m.OrdersLinked():
-            numbers = " ".join(f"#{number}" for number in (e.order_1, e.order_2, e.order_3) if number)
-            return f"linked {Link(e.flags).name}{place} {account_of(e)} {e.link_id} {numbers}"
-        case m.Quoted():
-            done = f"entered {e.entered} kept {e.kept} canceled {e.canceled} refused {e.refused}"
-            return f"quoted {account_of(e)} {e.quote_id} {done}"
         case m.Killed():
             return f"{'killed' if e.act == KillAct.KILL else 'revived'} {whom(e)}"
     return words_of_safety(e)
@@ -217,11 +209,22 @@ def words_of_safety(e):
         case m.ProtectionFrozen():
             sums = f"quantity {e.quantity} count {e.count} delta {e.delta}"
             return f"frozen {account} in {e.instrument} {ProtectionLimit(e.limit).name} {sums}"
+    return words_of_parts(e)
+
+
+def words_of_parts(e):
+    """Events about commands of several parts."""
+    account = name_of(ACCOUNTS, e.account)
+    match e:
+        case m.BatchEntered():
+            return f"batch {e.batch_id} {account} orders {e.parts}"
+        case m.OrdersLinked():
+            numbers = " ".join(f"#{number}" for number in (e.order_1, e.order_2, e.order_3) if number)
+            return f"linked {e.link_id} {e.instrument} {account} {Link(e.flags).name} {numbers}"
+        case m.Quoted():
+            counts = f"entered {e.entered} kept {e.kept} canceled {e.canceled} refused {e.refused}"
+            return f"quoted {e.quote_id} {account} {counts}"
     raise AssertionError(e)
-
-
-def account_of(e):
-    return name_of(ACCOUNTS, e.account)
 
 
 def whom(e):

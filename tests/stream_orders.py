@@ -8,6 +8,7 @@ from core.kinds import (
     PEG_SHIFT,
     POST_ONLY,
     PREVENTION_SHIFT,
+    QUOTE,
     REDUCE_ONLY,
     REENTER,
     SLIDE,
@@ -29,7 +30,7 @@ TYPES = {
     Type.LIMIT: 50, Type.MARKET: 8, Type.STOP: 8, Type.STOP_LIMIT: 8, Type.MARKET_TO_LIMIT: 7, Type.SPEND_AT_MOST: 7,
     Type.MARKET_IF_TOUCHED: 6, Type.LIMIT_IF_TOUCHED: 6, Type.TRAILING_STOP: 9, Type.PEGGED: 16,
 }  # fmt: skip
-BITS = [1 << at for at in range(9, 20)]
+BITS = [QUOTE, *(1 << at for at in range(9, 20))]
 
 
 def flags(side, order_type=Type.LIMIT, tif=Tif.GTC, post_only=False):
@@ -63,15 +64,14 @@ class Orders:
 
     def EnterOrder(self):  # noqa: N802
         account = self.account()
+        return m.EnterOrder(session=self.sender(account), account=account, **self.order(account))
+
+    def order(self, account):
+        """The columns of some order."""
         instrument = self.rng.choices((1, 2, 3, 4), (50, 30, 20, 1))[0]
         special = self.rng.random() < SPECIAL[instrument]
-        return m.EnterOrder(
-            session=self.sender(account),
-            instrument=instrument,
-            account=account,
-            client_order_id=self.client_order_id(),
-            **(self.special(instrument, account) if special else self.plain(instrument)),
-        )
+        place = {"instrument": instrument, "client_order_id": self.client_order_id()}
+        return place | (self.special(instrument, account) if special else self.plain(instrument))
 
     def plain(self, instrument):
         """A market or a limit order without any instruction but post-only."""
@@ -80,13 +80,15 @@ class Orders:
         tif = rng.choices(list(Tif), (20, 30, 10, 10, 30))[0]
         if order_type == Type.MARKET and rng.random() < 0.95:
             tif = rng.choice((Tif.IOC, Tif.FOK))
+        quotes = order_type == Type.LIMIT and tif not in (Tif.IOC, Tif.FOK)
+        quote = QUOTE if rng.random() < (0.06 if quotes else 0.01) else 0
         if order_type == Type.LIMIT and rng.random() < 0.01:
             price = quantity = 2**39
         else:
             price = self.price(instrument) if (order_type == Type.LIMIT) != (rng.random() < 0.01) else 0
             quantity = self.quantity()
         return {
-            "flags": flags(rng.randrange(2), order_type, tif, rng.random() < 0.08),
+            "flags": flags(rng.randrange(2), order_type, tif, rng.random() < 0.08) | quote,
             "price": price,
             "quantity": quantity,
             "expires": self.expires(tif),

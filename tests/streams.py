@@ -8,6 +8,7 @@ from core.kinds import COLUMNS, EXPOSURES, FEE_PERIOD, MARKET_RESTS, Role, Round
 from core.rows import pack_halves, to_row
 from tests.model_venue import read
 from tests.stream_orders import EXTREMES, FAR, Orders, flags
+from tests.stream_parts import Parts
 from tests.stream_rules import Rules
 
 __all__ = ["FAR", "SETUP", "START", "Stream", "flags"]
@@ -49,11 +50,11 @@ WEIGHTS = {
     m.Deposit: 40, m.Withdraw: 12, m.SetTradingState: 10, m.EndOfDay: 6, m.DefineCurrency: 5, m.DefineInstrument: 8,
     m.OpenAccount: 5, m.GrantSession: 10, m.Upgrade: 4, m.Quarantine: 4, m.SetCredential: 6, m.Promote: 5,
     m.AcceptClock: 4, m.SetAccount: 16, m.SetLimit: 36, m.SetRules: 8, m.Kill: 5,
-    m.SetFeeSchedule: 8, m.SetAllocation: 10,
+    m.SetFeeSchedule: 8, m.SetAllocation: 10, m.EnterBatch: 24, m.LinkOrders: 60, m.MassQuote: 30,
 }  # fmt: skip
 
 
-class Stream(Orders, Rules):
+class Stream(Orders, Rules, Parts):
     """Rows one after the other; looks at the model's state only to choose what is likely to be interesting."""
 
     def __init__(self, seed, model):
@@ -62,6 +63,7 @@ class Stream(Orders, Rules):
         self.kinds, self.weights = list(WEIGHTS), list(WEIGHTS.values())
         self.sent = []
         self.ids = 0
+        self.coming = []
 
     def stamp(self, row):
         """The row as the sequencer passes it on."""
@@ -78,7 +80,7 @@ class Stream(Orders, Rules):
         due = [o for o in self.model.orders if o.timed and o.expires <= self.time]
         timer = self.rng.choice(due) if due and self.rng.random() < 0.7 else None
         key = {"timer_time": timer.expires, "timer_order": timer.number} if timer else {}
-        if self.model.touched and self.rng.random() < 0.5:
+        if (self.model.touched or read(row).of in (m.Detail, m.QuoteDetail)) and self.rng.random() < 0.5:
             key = {"timer_time": -self.rng.choice((1, 2, 3, *self.model.touched))}
         return to_row(m.Quarantine(named=self.sequence, **key))
 
@@ -89,6 +91,8 @@ class Stream(Orders, Rules):
     def next(self):
         """One more row: mostly a sensible command, sometimes one that is spoiled or was sent before."""
         chance = self.rng.random()
+        if self.coming and chance < 0.06:
+            chance += self.rng.random() * 0.9
         if chance < 0.02 and self.sent:
             return self.stamp(self.rng.choice(self.sent[-40:]))
         if chance > 0.99:
@@ -108,6 +112,9 @@ class Stream(Orders, Rules):
         return self.stamp(row)
 
     def command(self):
+        if self.coming and self.rng.random() < 0.985:
+            return self.coming.pop(0)
+        self.coming = self.coming if self.rng.random() < 0.3 else []
         closed = [self.Kill] * bool(self.model.killed) + [self.SetAccount] * bool(self.barred())
         closed += [self.SetTradingState] * bool(self.halted())
         if closed and self.rng.random() < 0.06:
