@@ -26,7 +26,21 @@ from core.limits import QUANTITY_MAX, STEPS_MAX, TODOS_MAX
 from core.reasons import CancelReason
 from core.reasons import RejectReason as R
 from tests.model_orders import STOPS, TOUCHED, Order
-from tests.model_parts import HEADS, Parts
+from tests.model_parts import HEADS
+from tests.model_safety import Safety
+
+WHY = {
+    m.MassCancel: CancelReason.MASS_CANCEL,
+    m.Kill: CancelReason.KILLED,
+    m.SessionLost: CancelReason.SESSION_LOST,
+    m.ArmDeadMan: CancelReason.DEAD_MAN,
+}
+"""Why a mass operation of a command cancels."""
+
+
+def canceling(account):
+    """What a dead-man timer asks for."""
+    return SimpleNamespace(of=m.ArmDeadMan, account=account, named=0, firm=0, instrument=0, flags=0)
 
 
 @dataclass
@@ -40,7 +54,7 @@ class Operation:
     order: int = 0
 
 
-class Model(Parts):
+class Model(Safety):
     """The whole venue: commands in the order of docs/commands.md."""
 
     # ---- commands, in the order of docs/commands.md
@@ -49,7 +63,12 @@ class Model(Parts):
         due = sorted((o.expires, o.number) for o in self.orders if o.timed and o.expires <= self.now)
         for _, number in due[:STEPS_MAX]:
             self.expire(next(o for o in self.orders if o.number == number))
-        self.run_operations(STEPS_MAX - len(due[:STEPS_MAX]))
+        steps = STEPS_MAX - len(due[:STEPS_MAX])
+        while steps and len(self.operations) < TODOS_MAX and (account := self.first_due()) is not None:
+            self.fire(account)
+            self.operations.append(Operation(canceling(account), self.order_numbers, account=account))
+            steps -= 1
+        self.run_operations(steps)
 
     def end_of_day(self, c):
         if not max(1, self.day + 1) <= c.day <= 99_999_999:
@@ -295,14 +314,22 @@ class Model(Parts):
         return [o for o in self.orders if o.account == operation.account and o.number in numbers]
 
     def has_next(self, operation):
-        last = operation.c.account or max(self.accounts, default=0)
-        return operation.account < last or bool(self.waiting(operation))
+        return self.next_account(operation) is not None or bool(self.waiting(operation))
+
+    def next_account(self, operation):
+        """The account to which the operation goes on: of a session that is no operator only one that it was granted."""
+        if operation.c.account:
+            return None
+        session = self.sessions.get(getattr(operation.c, "named", 0))
+        if session and not session.operator:
+            return min((a for a in session.accounts if a > operation.account), default=None)
+        return operation.account + 1 if operation.account < max(self.accounts, default=0) else None
 
     def step(self, operation):
         """Look at the next order of this account, or go to the next account number."""
         c, orders = operation.c, self.waiting(operation)
         if not orders:
-            operation.account, operation.order = operation.account + 1, 0
+            operation.account, operation.order = self.next_account(operation), 0
             return
         order = min(orders, key=lambda o: o.number)
         operation.order = order.number
@@ -310,13 +337,15 @@ class Model(Parts):
             self.expire(order)
         elif c.of is not m.EndOfDay and self.fits(c, order):
             operation.count += 1
-            self.cancel(order, CancelReason.KILLED if c.of is m.Kill else CancelReason.MASS_CANCEL)
+            self.cancel(order, WHY[c.of])
 
     def fits(self, c, order):
         """Whether a mass cancel or a kill means the order; the account is that at the cursor."""
         owned = all(self.belongs(order, owner) for owner in self.named(c))
         sides = c.flags in (0, order.side + 1)
-        return owned and (c.of is m.Kill or (sides and c.instrument in (0, order.instrument)))
+        return (
+            owned and (c.of is m.Kill or (sides and c.instrument in (0, order.instrument))) and self.is_lost(c, order)
+        )
 
     def tell_count(self, operation, flags):
         c = operation.c
@@ -338,10 +367,13 @@ class Model(Parts):
         elif c.of in HEADS:
             instrument = -q.timer_time if -q.timer_time in self.instruments else 0
             account = 0 if instrument else account
+        elif c.of is m.AdvanceTime and self.dead_men.get(-q.timer_order, (0, 0))[0] == q.timer_time != 0:
+            account = -q.timer_order
+            del self.dead_men[account]
         elif c.of is m.AdvanceTime and due:
             due[0].timed, instrument = False, due[0].instrument
         elif c.of is m.AdvanceTime:
-            self.operations = self.operations[1:]
+            self.drop_pending()
         columns = {"instrument": instrument, "account": account, "command": c.command, "timer_order": q.timer_order}
         self.tell(m.Quarantined, flags=0, **columns)
         if instrument or account:

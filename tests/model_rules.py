@@ -53,7 +53,7 @@ class Rules(Market):
             for order in due:
                 order.timed = False
         else:
-            self.operations = self.operations[1:]
+            self.drop_pending()
 
     # ---- triggers
 

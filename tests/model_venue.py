@@ -32,6 +32,7 @@ from core.rows import layout, to_row, unpack_halves
 from core.state import SEMANTICS
 
 TRADER_COMMANDS = (m.EnterOrder, m.ReplaceOrder, m.ReduceOrder, m.CancelOrder, m.MassCancel)
+TRADER_COMMANDS += (m.SetCancelOnDisconnect, m.ArmDeadMan, m.SetProtection, m.ResetProtection)
 TRADER_COMMANDS += (m.EnterBatch, m.LinkOrders, m.MassQuote, m.Detail, m.QuoteDetail)
 WITH_FLAGS = (m.DefineInstrument, m.EndOfDay, m.SetRules, m.EnterOrder, m.ReplaceOrder, m.MassCancel)
 WITH_FLAGS += (m.LinkOrders, m.MassQuote, m.Detail)
