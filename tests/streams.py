@@ -10,6 +10,7 @@ from tests.model_venue import read
 from tests.stream_orders import EXTREMES, FAR, Orders, flags
 from tests.stream_parts import Parts
 from tests.stream_rules import Rules
+from tests.stream_safety import Safety
 
 __all__ = ["FAR", "SETUP", "START", "Stream", "flags"]
 
@@ -51,10 +52,11 @@ WEIGHTS = {
     m.OpenAccount: 5, m.GrantSession: 10, m.Upgrade: 4, m.Quarantine: 4, m.SetCredential: 6, m.Promote: 5,
     m.AcceptClock: 4, m.SetAccount: 16, m.SetLimit: 36, m.SetRules: 8, m.Kill: 5,
     m.SetFeeSchedule: 8, m.SetAllocation: 10, m.EnterBatch: 24, m.LinkOrders: 60, m.MassQuote: 30,
+    m.SessionLost: 8, m.SetCancelOnDisconnect: 10, m.ArmDeadMan: 8, m.SetProtection: 16, m.ResetProtection: 12,
 }  # fmt: skip
 
 
-class Stream(Orders, Rules, Parts):
+class Stream(Orders, Rules, Parts, Safety):
     """Rows one after the other; looks at the model's state only to choose what is likely to be interesting."""
 
     def __init__(self, seed, model):
@@ -80,6 +82,9 @@ class Stream(Orders, Rules, Parts):
         due = [o for o in self.model.orders if o.timed and o.expires <= self.time]
         timer = self.rng.choice(due) if due and self.rng.random() < 0.7 else None
         key = {"timer_time": timer.expires, "timer_order": timer.number} if timer else {}
+        if self.model.dead_men and self.rng.random() < 0.1:
+            account, (fires_at, _) = self.rng.choice(sorted(self.model.dead_men.items()))
+            key = {"timer_time": fires_at, "timer_order": -account} if fires_at <= self.time else key
         if (self.model.touched or read(row).of in (m.Detail, m.QuoteDetail)) and self.rng.random() < 0.5:
             key = {"timer_time": -self.rng.choice((1, 2, 3, *self.model.touched))}
         return to_row(m.Quarantine(named=self.sequence, **key))
@@ -97,6 +102,8 @@ class Stream(Orders, Rules, Parts):
             return self.stamp(self.rng.choice(self.sent[-40:]))
         if chance > 0.99:
             self.time += 5_000
+        if chance > 0.998 and self.model.dead_men:
+            self.time += 10**6
         columns = list(ROW.unpack(to_row(self.command())))
         session = self.model.sessions.get(columns[3])
         columns[4] = session.inbound + 1 if session else self.rng.choice((0, self.model.venue_inbound + 1))
