@@ -10,7 +10,7 @@ from core.codes import Link
 from core.engine import Engine
 from core.kinds import C9, KIND, SESSION
 from core.limits import MATCHES_MAX
-from core.staging import is_head, is_malformed_head, part_of
+from core.parts import is_head, is_malformed_head, part_of
 from core.terms import HELD, OrderLink
 
 
