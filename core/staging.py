@@ -42,7 +42,7 @@ class Staging(MassQuotes):
     def stage(self, kind: i64, row: bytes, at: i64) -> None:
         """Keep a row of a command of several parts; with the last one, do it."""
         if is_head(kind):
-            if is_malformed_head(kind, row, at):
+            if not has_parts(kind, row, at):
                 self.reject(RejectReason.MALFORMED, 0, read_i64_le(row, at + C7), 0)
             else:
                 self.staged.append(row[at : at + ROW_SIZE])
@@ -62,8 +62,11 @@ class Staging(MassQuotes):
             self._run_parts(staged)
 
     def _run_parts(self, rows: list[bytes]) -> None:
-        self.command = read_i64_le(rows[0], KIND)
-        if self.command == CommandKind.ENTER_BATCH:
+        head = rows[0]
+        self.command = read_i64_le(head, KIND)
+        if is_malformed_head(self.command, head):
+            self.reject(RejectReason.MALFORMED, 0, read_i64_le(head, C7), 0)
+        elif self.command == CommandKind.ENTER_BATCH:
             self.enter_batch(rows)
         elif self.command == CommandKind.LINK_ORDERS:
             self.link_orders(rows)
@@ -108,18 +111,25 @@ def part_of(head: i64) -> i64:
 def parts_of(row: bytes, at: i64) -> i64:
     """How many parts follow a row: 0 unless it is a head whose number of parts is in range."""
     kind = read_i64_le(row, at + KIND)
-    return read_i64_le(row, at + C9) if is_head(kind) and not is_malformed_head(kind, row, at) else 0
+    return read_i64_le(row, at + C9) if is_head(kind) and has_parts(kind, row, at) else 0
 
 
-def is_malformed_head(kind: i64, row: bytes, at: i64) -> bool:
-    """Whether the head of a command is malformed: no part may follow it."""
-    flags = read_i64_le(row, at + FLAGS)
+def has_parts(kind: i64, row: bytes, at: i64) -> bool:
+    """Whether a head announces as many parts as its kind may have."""
     parts = read_i64_le(row, at + C9)
-    spare = read_i64_le(row, at + C6) | read_i64_le(row, at + C10) | unused_from_11(row, at)
-    if spare != 0 or not 0 <= read_i64_le(row, at + C8) <= SUM_MAX:
+    if kind == CommandKind.LINK_ORDERS:
+        return parts == (3 if read_i64_le(row, at + FLAGS) == Link.BRACKET else 2)
+    return 1 <= parts <= PARTS_MAX
+
+
+def is_malformed_head(kind: i64, head: bytes) -> bool:
+    """Whether a head whose parts have come is malformed; their number is in range."""
+    flags = read_i64_le(head, FLAGS)
+    if read_i64_le(head, C6) | read_i64_le(head, C10) | unused_from_11(head, 0):
+        return True
+    if not 0 <= read_i64_le(head, C8) <= SUM_MAX:
         return True
     if kind == CommandKind.LINK_ORDERS:
-        known = Link.ONE_CANCELS_OTHER <= flags <= Link.BRACKET
-        return not known or parts != (3 if flags == Link.BRACKET else 2)
+        return not Link.ONE_CANCELS_OTHER <= flags <= Link.BRACKET
     allowed: i64 = REPLACE_ALL | QUOTES_SLIDE if kind == CommandKind.MASS_QUOTE else 0
-    return flags & ~allowed != 0 or not 1 <= parts <= PARTS_MAX
+    return flags & ~allowed != 0
