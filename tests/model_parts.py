@@ -45,15 +45,12 @@ class Parts(Refusals):
         return c.inbound == self.sessions[c.session].inbound + 1
 
     def whole(self, c):
-        """What a row that is quarantined stands for: its command, if it is the last part of one."""
+        """What a row that is quarantined stands for: its command, if it is a part of one."""
         head, self.open_head = self.open_head, None
         if head is None:
             return c
-        if len(head.rows) + 1 == head.parts:
-            head.inbound = c.inbound
-            return head
-        self.reject(head, R.INCOMPLETE)
-        return c
+        head.inbound = c.inbound
+        return head
 
     def execute(self, c):
         if self.open_head:
@@ -66,7 +63,6 @@ class Parts(Refusals):
             self.open_head, c.rows = c, []
             return
         super().execute(c)
-        self.cancel_linked()
 
     @staticmethod
     def has_parts(c):
@@ -152,8 +148,6 @@ class Parts(Refusals):
         """Whether the orders of a link may hang together."""
         if part.instrument != c.rows[0].instrument:
             return False
-        if c.flags != Link.ONE_CANCELS_OTHER and part is not c.rows[0] and part.flags >> 1 & 15 == Type.SPEND_AT_MOST:
-            return False
         pair = c.rows if c.flags == Link.ONE_CANCELS_OTHER else c.rows[1:] if c.flags == Link.BRACKET else []
         if not any(part is one for one in pair) or waits(part.flags):
             return True
@@ -179,7 +173,6 @@ class Parts(Refusals):
             self.cancel(order, reason)
         else:
             self.arrive_in_turn(order)
-        self.cancel_linked(by_match_alone=True)
 
     # ---- quotes
 
