@@ -10,7 +10,7 @@ from core.codes import Link
 from core.engine import Engine
 from core.kinds import C9, KIND, SESSION
 from core.limits import MATCHES_MAX, QUOTES_MAX
-from core.staging import is_head, part_of, parts_of
+from core.parts import is_head, is_malformed_head, part_of
 from core.terms import HELD, OrderLink
 
 
@@ -83,7 +83,7 @@ def _check_staged(engine: Engine) -> None:
     staged = engine.staged
     if staged:
         kind = read_i64_le(staged[0], KIND)
-        hold(is_head(kind) and parts_of(staged[0], 0) != 0, "head of a staged command")
+        hold(is_head(kind) and not is_malformed_head(kind, staged[0], 0), "head of a staged command")
         hold(len(staged) <= read_i64_le(staged[0], C9), "a staged command that is whole")
         for row in staged[1:]:
             hold(read_i64_le(row, KIND) == part_of(kind), "a staged part")

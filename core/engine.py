@@ -16,7 +16,7 @@ from core.instrument import Instrument
 from core.kinds import C6, C7, C8, C9, C10, INBOUND, KIND, ROW_SIZE, SEQUENCE, SESSION, TIME
 from core.limits import STEPS_MAX, SUM_MAX
 from core.session import Session, content_hash
-from core.staging import is_head, is_part
+from core.parts import is_head, is_part
 
 
 class Engine(Control):

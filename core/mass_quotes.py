@@ -133,9 +133,10 @@ class MassQuotes(Batches):
         return False
 
     def _cancel_others(self, instrument: Instrument, account: Account, tally: Tally) -> None:
-        for quote in list(account.quotes_in(instrument.number).live.values()):
-            if quote.client_order_id not in tally.named:
-                self._cancel_quote(quote, tally)
+        live = account.quotes_in(instrument.number).live
+        for number in sorted(live.keys()):
+            if live[number].client_order_id not in tally.named:
+                self._cancel_quote(live[number], tally)
 
     def _cancel_quote(self, quote: Order, tally: Tally) -> None:
         self.cancel(quote, CancelReason.QUOTED)

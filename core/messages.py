@@ -16,19 +16,14 @@ from core.commands import (
     DefineCurrency,
     DefineInstrument,
     Deposit,
-    Detail,
     EndOfDay,
-    EnterBatch,
     EnterOrder,
     GrantSession,
     Kill,
-    LinkOrders,
     MassCancel,
-    MassQuote,
     OpenAccount,
     Promote,
     Quarantine,
-    QuoteDetail,
     ReduceOrder,
     ReplaceOrder,
     ResetProtection,
@@ -96,6 +91,7 @@ from core.order_events import (
     Traded,
     Triggered,
 )
+from core.part_commands import Detail, EnterBatch, LinkOrders, MassQuote, QuoteDetail
 from core.states import (
     AccountState,
     AllocationState,

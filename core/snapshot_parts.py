@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def dump_links(out: BytesWriter, engine: Engine) -> None:
     """Links that hold, by their first order that is no parent."""
     turns = _turns(engine)
-    for number, link in engine.links.items():
+    for number in sorted(engine.links):
+        link = engine.links[number]
         second = link.second
         write_row(out, StateKind.LINK, [
             link.kind, link.number, link.first.number, second.number if second is not None else 0, link.traded,
@@ -30,14 +31,13 @@ def dump_links(out: BytesWriter, engine: Engine) -> None:
 
 
 def _turns(engine: Engine) -> dict[int, int]:
-    """The turns of links to be activated, counted from 1 in each instrument."""
+    """The turns of links to be activated, counted from 1 over all instruments."""
     turns: dict[int, int] = {}
     for instrument in engine.instruments:
         if instrument is not None:
-            turn = 0
-            for link in instrument.followers.activations.values():
-                turn += 1
-                turns[link.first.number] = turn
+            activations = instrument.followers.activations
+            for turn in sorted(activations):
+                turns[activations[turn].first.number] = len(turns) + 1
     return turns
 
 

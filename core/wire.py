@@ -14,6 +14,7 @@ from mypy_extensions import i64
 from core.codes import CommandKind, EventKind
 from core.kinds import KIND, OUTBOUND, ROW_SIZE, SESSION
 from core.limits import SESSION_NUMBER_MAX
+from core.parts import is_head, is_part, part_of, parts_after
 
 HEAD_SIZE: Final = 3
 """Bytes of a packet before its payload: length and type."""
@@ -28,6 +29,11 @@ SEQUENCED: Final = 0x53
 UNSEQUENCED: Final = 0x55
 """Packet type 'U': an event row without an outbound number of its own, or one that is told again."""
 
+WHOLE: Final = 0
+HELD: Final = 1
+BROKEN: Final = 2
+"""How much has come of a command of several parts."""
+
 # The head of a packet with a message (113 bytes and type 'U'), as a little-endian number of three bytes.
 _HEAD: Final = 0x557100
 _HEAD_MASK: Final = 0xFFFFFF
@@ -37,13 +43,15 @@ _EVENT_LENGTH: Final = 0x81
 _KIND_AT: Final = 3
 _SESSION_AT: Final = 11
 _INBOUND_AT: Final = 19
+# From a packet to where its row would begin, for columns from SESSION on; the kind of a head is looked at before.
+_ROW_AT: Final = -13
 # Bytes up to which a session's buffer is kept for the next batch.
 _KEPT_MAX: Final = 0x100000
 
 
 def sendable(kind: i64) -> bool:
     """Whether a session may send this kind of command; the sequencer alone writes Quarantine and Promote."""
-    if CommandKind.ENTER_ORDER <= kind <= CommandKind.MASS_CANCEL:
+    if CommandKind.ENTER_ORDER <= kind <= CommandKind.LINK_ORDERS or is_part(kind):
         return True
     if CommandKind.DEFINE_CURRENCY <= kind <= CommandKind.UPGRADE:
         return True
@@ -60,7 +68,8 @@ def take(data: bytes, begin: i64, session: i64, expected: i64, room: i64, out: B
     """Append a wire row for each message packet from byte `begin` on; returns how many packets of 115 bytes it took.
 
     It stops before the first packet that is not whole, not a message, of another session, of a kind that nobody may
-    send, or whose inbound number is not the next one (`expected` at first), and after `room` rows. `begin` is at least 0.
+    send, or whose inbound number is not the next one (`expected` at first), and after `room` rows. A command of several
+    parts is taken whole or not at all. `begin` is at least 0.
     """
     taken: i64 = 0
     at = begin
@@ -73,6 +82,10 @@ def take(data: bytes, begin: i64, session: i64, expected: i64, room: i64, out: B
         kind = read_i64_le(data, at + _KIND_AT)
         if not sendable(kind):
             break
+        if is_head(kind):
+            parts = parts_after(kind, data, at + _ROW_AT)
+            if taken + parts >= room or standing(data, at, session, expected + taken) != WHOLE:
+                break
         write_i64_le(out, kind)
         write_i64_le(out, 0)
         write_i64_le(out, 0)
@@ -83,6 +96,39 @@ def take(data: bytes, begin: i64, session: i64, expected: i64, room: i64, out: B
             column += 8
         taken += 1
     return taken
+
+
+def standing(data: bytes, at: i64, session: i64, expected: i64) -> i64:
+    """How much has come of the command whose message may begin at a byte: HELD while parts are missing.
+
+    BROKEN: another packet came between them. Any other message is WHOLE by itself.
+    """
+    if not _carries(data, at, session, expected):
+        return WHOLE
+    kind = read_i64_le(data, at + _KIND_AT)
+    parts = parts_after(kind, data, at + _ROW_AT) if is_head(kind) else 0
+    while parts > 0:
+        parts -= 1
+        at += MESSAGE_PACKET
+        expected += 1
+        come: i64 = len(data) - at
+        # A packet that has begun must be a message; its columns are looked at when it is whole.
+        if come < HEAD_SIZE:
+            return HELD
+        if (data[at] << 8) | data[at + 1] != MESSAGE_SIZE + 1 or data[at + 2] != UNSEQUENCED:
+            return BROKEN
+        if come < MESSAGE_PACKET:
+            return HELD
+        if not _carries(data, at, session, expected) or read_i64_le(data, at + _KIND_AT) != part_of(kind):
+            return BROKEN
+    return WHOLE
+
+
+def _carries(data: bytes, at: i64, session: i64, expected: i64) -> bool:
+    """Whether a whole message of this session and inbound number begins at a byte."""
+    if at + MESSAGE_PACKET > len(data) or read_i64_le(data, at) & _HEAD_MASK != _HEAD:
+        return False
+    return read_i64_le(data, at + _SESSION_AT) == session and read_i64_le(data, at + _INBOUND_AT) == expected
 
 
 def messages(rows: bytes) -> bytes:

@@ -19,6 +19,7 @@ from typing import Final
 
 from core.kinds import ROW_SIZE
 from core.messages import Command
+from core.parts import parts_of
 from core.rows import to_row
 from journal.journal import Head
 from replicas import soup
@@ -113,16 +114,29 @@ class Client:
         """
         return self.send_rows(to_row(command), 1)
 
+    def send_parts(self, head: Command, parts: Sequence[Command]) -> int:
+        """The same for a command of several parts; returns the inbound number of the last part, which gets the answer.
+
+        ValueError too where the parts are not those that the head announces.
+        """
+        return self.send_rows(b"".join(map(to_row, (head, *parts))), 1 + len(parts)) + len(parts)
+
     def send_rows(self, rows: bytes, count: int) -> int:
-        """The same for `count` rows that are built already; returns the inbound number of the first."""
+        """The same for `count` rows that are built already; returns the inbound number of the first.
+
+        A command of several parts stands whole among them. Its answer is that of each of its rows.
+        """
         if self._end is not None:
             raise self._end
         if self.ledger.first == 0:
             raise Ended("connect before you send")
         refuse_unsendable(rows, count)
         first = self.ledger.next
-        for at in range(0, len(rows), ROW_SIZE):
-            self.ledger.enter(rows[at : at + ROW_SIZE])
+        at = 0
+        while at < len(rows):
+            end = at + (parts_of(rows, at) + 1) * ROW_SIZE
+            self.ledger.enter_parts([rows[begin : begin + ROW_SIZE] for begin in range(at, end, ROW_SIZE)])
+            at = end
         self._sender.send_soon()
         return first
 
@@ -132,14 +146,16 @@ class Client:
         The error that ended the client, if that comes first: then nobody knows here whether the command took effect.
         """
         entry = self.ledger.entries.get(inbound)
+        if entry is not None:
+            entry = self.ledger.entries.get(entry.last)
         if entry is None:
             raise ValueError(f"no command of inbound number {inbound} is kept")
         if not entry.answered_ns:
             if self._end is not None:
                 raise self._end
-            future = self._waiting.get(inbound)
+            future = self._waiting.get(entry.inbound)
             if future is None:
-                future = self._waiting[inbound] = asyncio.get_running_loop().create_future()
+                future = self._waiting[entry.inbound] = asyncio.get_running_loop().create_future()
             await asyncio.shield(future)
         return list(entry.answer)
 

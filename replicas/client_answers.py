@@ -72,10 +72,14 @@ ANSWERS: Final[dict[int, tuple[Pattern, ...]]] = {
         _CANCELED,
     ),
     CommandKind.CANCEL_ORDER: (_ACKNOWLEDGED, _CANCELED),
+    CommandKind.ENTER_BATCH: (Pattern(EventKind.BATCH_ENTERED, ((7, 7), (8, 8))),),
+    CommandKind.LINK_ORDERS: (Pattern(EventKind.ORDERS_LINKED, ((5, 5), (7, 7), (8, 8))),),
+    CommandKind.MASS_QUOTE: (Pattern(EventKind.QUOTED, ((7, 7), (8, 8))),),
     CommandKind.MASS_CANCEL: (Pattern(EventKind.MASS_CANCELED, ((8, _KIND), (9, _INBOUND))),),
 }
 """By kind of command; any of the patterns will do. AdvanceTime, Quarantine and Promote are missing, for they may take
-effect without a word to whoever sent them: a client sends none of them."""
+effect without a word to whoever sent them: a client sends none of them. So are the parts of commands of several parts: the
+head says what answers the last one."""
 
 NAMES_INBOUND: Final = {
     EventKind.REJECTED: (9, 10),

@@ -13,6 +13,7 @@ from replicas.client_answers import ROW, Columns, answering, named
 from replicas.errors import FormError
 
 _KIND, _SEQUENCE, _SESSION, _OUTBOUND, _REASON = 0, 1, 3, 4, 13
+_INBOUND = 4
 
 
 class Broken(FormError):
@@ -34,6 +35,8 @@ class Entry:
     """All event rows that the session was told with the command's sequence number, in order."""
     sure: bool = False
     """Whether an event among them can answer nothing but this command."""
+    last: int = 0
+    """Inbound number of the last row of its command, which gets the answer: its own, but for commands of several parts."""
 
     @property
     def sequence(self) -> int:
@@ -96,10 +99,20 @@ class Ledger:
         number = self.next
         columns = list(ROW.unpack(row))
         columns[1:5] = 0, 0, self.session, number
-        entry = Entry(number, ROW.pack(*columns), tuple(columns))
+        entry = Entry(number, ROW.pack(*columns), tuple(columns), last=number)
         self.entries[number] = entry
         self.next += 1
         return entry
+
+    def enter_parts(self, rows: list[bytes]) -> Entry:
+        """The same for the head and the parts of one command; returns the entry of the last row, which gets the answer."""
+        entries = [self.enter(row) for row in rows]
+        last = entries[-1]
+        for entry in entries:
+            entry.last = last.inbound
+        # The answer names the kind and the columns of the head, and the inbound number of the last row.
+        last.columns = (*entries[0].columns[:_INBOUND], last.inbound, *entries[0].columns[_INBOUND + 1 :])
+        return last
 
     def forget(self, upto: int) -> None:
         """Drop answered commands with inbound numbers up to this one."""
@@ -203,6 +216,9 @@ class Ledger:
         if entry.answered_ns:
             return None
         entry.answered_ns = now
+        before = entry.inbound - 1
+        while (part := self.entries.get(before)) is not None and part.last == entry.inbound:
+            part.answered_ns, before = now, before - 1
         if self._epoch_since is not None:
             self.takeovers.append(Takeover(*self._epoch_since, now))
             self._epoch_since = None
@@ -224,24 +240,26 @@ class Ledger:
     def _match(self, event: Columns) -> None:
         """Find out whether the event makes its group the answer to a command."""
         inbound = named(event)
-        if inbound >= self.first and inbound != self.oldest:
+        entry = self.entries.get(self.oldest)
+        due = self.oldest if entry is None else entry.last
+        entry = self.entries.get(due)
+        if inbound >= self.first and inbound != due:
             self._correct(inbound, event)
             return
-        entry = self.entries.get(self.oldest)
-        if entry is None and inbound == self.oldest != 0:
+        if entry is None and inbound == due != 0:
             raise Broken(f"inbound number {inbound} was answered, although it was never sent from here")
         if entry is None or self._matched is not None:
             return
         pattern = answering(event, entry.columns)
         if pattern is None:
-            if inbound == self.oldest:
+            if inbound == due:
                 raise Broken(f"inbound number {inbound} was answered as another command than the one sent")
             return
         if entry.sent_ns == 0:
             raise Broken(f"inbound number {entry.inbound} was answered before it was sent")
         entry.answer, entry.sure = self._group.rows, pattern.sure
         self._matched = entry
-        self.oldest += 1
+        self.oldest = due + 1
 
     def _correct(self, inbound: int, event: Columns) -> None:
         """An event names another command than the oldest: one that was taken for answered by what another session did."""

@@ -5,6 +5,7 @@ import time
 from typing import Final
 
 from core.kinds import ROW_SIZE, CommandKind
+from core.parts import is_part, part_of, parts_of
 from core.wire import sendable
 from replicas import soup
 from replicas.client_ledger import Broken, Ledger
@@ -69,6 +70,8 @@ class Sender:
         if self._link is None or self._busy or ledger.behind or self._cursor >= end:
             return
         now, packets = time.monotonic_ns(), []
+        # A command of several parts goes out whole.
+        end = ledger.entries[end - 1].last + 1
         for number in range(self._cursor, end):
             entry = ledger.entries[number]
             entry.sent_ns = entry.sent_ns or now
@@ -126,7 +129,13 @@ def refuse_unsendable(rows: bytes, count: int) -> None:
     """ValueError unless these are `count` rows of commands that a session may send, and that are always answered."""
     if len(rows) != count * ROW_SIZE or count < 1:
         raise ValueError(f"{len(rows)} bytes are not {count} rows")
+    head = parts = 0
     for at in range(0, len(rows), ROW_SIZE):
         kind = int.from_bytes(rows[at : at + 8], "little", signed=True)
         if kind == CommandKind.ADVANCE_TIME or not sendable(kind):
             raise ValueError(f"a client sends no command of kind {kind}")
+        if kind != (part_of(head) if parts else kind) or (is_part(kind) and not parts):
+            raise ValueError(f"a command of several parts, and a row of kind {kind} in it that does not belong there")
+        head, parts = (head, parts - 1) if parts else (kind, parts_of(rows, at))
+    if parts:
+        raise ValueError(f"{parts} parts of a command are missing")

@@ -6,7 +6,8 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Final, cast
 
 from core.codes import CommandKind
-from core.wire import EVENT_PACKET, MESSAGE_PACKET, MESSAGE_SIZE, UNSEQUENCED, sendable, take
+from core.limits import PARTS_MAX
+from core.wire import BROKEN, EVENT_PACKET, HELD, MESSAGE_PACKET, MESSAGE_SIZE, UNSEQUENCED, sendable, standing, take
 from journal.errors import CorruptEvents, JournalError
 from replicas import soup
 from replicas.errors import FormError
@@ -95,9 +96,9 @@ class Connection(asyncio.Protocol):
             while self._open() and self._asking is None and not self._paused:
                 at = self._take(data, at)
                 end = soup.next_packet(data, at, soup.PACKET_MAX, soup.FROM_CLIENT)
-                if end == 0:
+                if end == 0 or self._holds(data, at):
                     break
-                self._packet(data[at + 2], data[at + 3 : end])
+                self._packet(data, at, end)
                 at = end
         except FormError:
             self.abort("form")
@@ -110,7 +111,9 @@ class Connection(asyncio.Protocol):
         desk, node = self._desk, self._gateway.node
         if desk is None or node.refuses_orders():
             return at
-        room = node.limits.pending_rows - node.pending_rows
+        # An empty node takes a command of any number of parts.
+        room = max(node.limits.pending_rows, PARTS_MAX + 1) if node.pending_rows == 0 else node.limits.pending_rows
+        room -= node.pending_rows
         count = take(data, at, desk.number, desk.expected, room, node.pending)
         if count == 0:
             return at
@@ -121,6 +124,13 @@ class Connection(asyncio.Protocol):
             # What came is taken, so that nobody has to send it again; the next read waits until it is paid for.
             self._wait(min(count, node.limits.burst))
         return at + count * MESSAGE_PACKET
+
+    def _holds(self, data: bytes, at: int) -> bool:
+        """Whether a command of several parts begins here whose last part has not come: it is taken whole or not at all."""
+        desk = self._desk
+        if desk is None or self._gateway.node.refuses_orders():
+            return False
+        return standing(data, at, desk.number, desk.expected) == HELD
 
     def _wait(self, owed: int) -> None:
         """Read on once so many messages are paid for."""
@@ -143,9 +153,12 @@ class Connection(asyncio.Protocol):
     def _open(self) -> bool:
         return self._transport is not None and not self._ending
 
-    def _packet(self, kind: int, payload: bytes) -> None:
+    def _packet(self, data: bytes, at: int, end: int) -> None:
         """One packet that is no message in order."""
-        if kind == PacketType.LOGOUT:
+        kind, payload, desk = data[at + 2], data[at + 3 : end], self._desk
+        if desk is not None and standing(data, at, desk.number, desk.expected) == BROKEN:
+            self._refuse(desk.expected, FormReason.INCOMPLETE)
+        elif kind == PacketType.LOGOUT:
             self.end()
         elif kind == PacketType.LOGIN and self._desk is None:
             self._ask(self._log_in(soup.parse_login(payload)))

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from core.engine import Engine
 from core.kinds import ROW_SIZE, EventKind, Role
 from core.messages import AdvanceTime, Command
+from core.parts import command_end
 from core.rows import to_row
 from core.stamp import first_of_kind
 from core.state import SEMANTICS
@@ -205,7 +206,8 @@ class Primary:
         if self._at == len(self._waiting):
             self._waiting, self._at = self.pending.getvalue(), 0
             self.pending.truncate(0)
-        rows = self._waiting[self._at : self._at + self.limits.batch_rows * ROW_SIZE]
+        end = min(self._at + self.limits.batch_rows * ROW_SIZE, len(self._waiting))
+        rows = self._waiting[self._at : command_end(self._waiting, self._at, end)]
         self._at += len(rows)
         self.pending_rows -= len(rows) // ROW_SIZE
         self._advanced = not self._advanced and self.engine.due() <= self.clock.now()

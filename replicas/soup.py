@@ -80,6 +80,7 @@ class FormReason(IntEnum):
     INBOUND_CONFLICT = 3
     INBOUND_TOO_OLD = 4
     UNKNOWN_KIND = 5
+    INCOMPLETE = 6
 
 
 # ---- packets

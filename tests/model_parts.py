@@ -59,7 +59,7 @@ class Parts(Refusals):
             if len(head.rows) < head.parts:
                 return
             self.open_head, head.inbound, c = None, c.inbound, head
-        elif c.of in HEADS and self.has_parts(c):
+        elif c.of in HEADS and self.is_sound(c):
             self.open_head, c.rows = c, []
             return
         super().execute(c)
@@ -81,7 +81,8 @@ class Parts(Refusals):
     def is_sound(self, c):
         number = {m.EnterBatch: "batch_id", m.LinkOrders: "link_id", m.MassQuote: "quote_id"}[c.of]
         kind = c.of is not m.LinkOrders or c.flags in list(Link)
-        return self.has_parts(c) and 0 <= getattr(c, number) <= SUM_MAX and kind
+        good = self.has_parts(c) and 0 <= getattr(c, number) <= SUM_MAX and kind
+        return good and not c.spare and not self.has_bad_flags(c)
 
     def reject_part(self, c, at, reason, client_order_id):
         terms = {"account": c.account, "session": c.session, "command": c.command, "inbound": c.inbound}
