@@ -44,7 +44,7 @@ class Activating(Aftermath):
         if waits_for_price(order_type):
             terms.waits = FOR_PRICE
             terms.armed = self.sequence
-            self._arm_behind(order, terms)
+            self.arm(order, terms)
         elif order_type == OrderType.PEGGED:
             terms.waits = PARKED if order.price == 0 else IN_BOOK
             instrument.followers.pegged[order.number] = order
@@ -54,17 +54,6 @@ class Activating(Aftermath):
         self.recount(order, terms)
         if instrument.watch != 0:
             self.stir(instrument)
-
-    def _arm_behind(self, order: Order, terms: Terms) -> None:
-        """Wait for a price; where triggers are pending, the prices that reached them stay."""
-        instrument = order.instrument
-        crossed = self.is_crossed(instrument)
-        low = instrument.low
-        high = instrument.high
-        self.arm(order, terms)
-        if crossed:
-            instrument.low = low
-            instrument.high = high
 
     def arrive(self, order: Order, terms: Terms) -> None:
         """An accepted order whose turn has come trades or stands, waits, or is canceled."""

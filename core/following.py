@@ -15,7 +15,7 @@ from core.judging import has_price
 from core.kinds import BASIS_POINTS, RESTING
 from core.limits import STEPS_MAX
 from core.placing import rests_by, time_in_force_of
-from core.terms import CROSSED, IN_BOOK, PARKED, Terms, type_of
+from core.terms import CROSSED, HELD, IN_BOOK, PARKED, Terms, type_of, waits_for_price
 
 _BASIS: Final = 10_000
 
@@ -54,13 +54,12 @@ class Following(Activating):
         self._trail(instrument)
         activations = instrument.followers.activations
         while steps > 0 and (activations or self.is_crossed(instrument)):
-            activates = len(activations) > 0
-            order = self.next_activated(instrument) if activates else self._next_crossed(instrument)
+            order = self._next_step(instrument)
             terms = order.terms
             assert terms is not None
             self.met = 0
             self.timer = order
-            if activates:
+            if terms.waits == HELD:
                 self.activate(order, terms)
             else:
                 self.trigger(order, terms)
@@ -70,6 +69,17 @@ class Following(Activating):
             steps -= 1 + self.met
             self._trail(instrument)
         return steps
+
+    def _next_step(self, instrument: Instrument) -> Order:
+        """The order that is activated or triggered next.
+
+        One that will wait for a price is activated behind all triggers that are pending: what was crossed is not for it.
+        """
+        if instrument.followers.activations:
+            order = self.next_activated(instrument)
+            if not waits_for_price(type_of(order)) or not self.is_crossed(instrument):
+                return order
+        return self._next_crossed(instrument)
 
     def _next_crossed(self, instrument: Instrument) -> Order:
         """The order that is triggered next: rising prices first, then falling ones; by price, then by time."""

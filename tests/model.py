@@ -26,7 +26,6 @@ from core.limits import QUANTITY_MAX, STEPS_MAX, TODOS_MAX
 from core.reasons import CancelReason
 from core.reasons import RejectReason as R
 from tests.model_orders import STOPS, TOUCHED, Order
-from tests.model_parts import HEADS
 from tests.model_safety import Safety
 
 WHY = {
@@ -121,7 +120,7 @@ class Model(Safety):
         order.needed = order.leaves if order.all_or_none else c.minimum_quantity
         if reason := self.refuse_worth(order, order.leaves):
             return reason
-        order.price = self.price_on_entry(order)
+        order.price = order.price if order.held else self.price_on_entry(order)
         return self.refuse_by_limits(c, order, order.leaves) or self.refuse_entry(order)
 
     def new_order(self, c):
@@ -364,7 +363,7 @@ class Model(Safety):
         if c.of is m.AdvanceTime and -q.timer_time in self.instruments:
             instrument = -q.timer_time
             self.stop_following(instrument)
-        elif c.of in HEADS:
+        elif hasattr(c, "rows"):
             instrument = -q.timer_time if -q.timer_time in self.instruments else 0
             account = 0 if instrument else account
         elif c.of is m.AdvanceTime and self.dead_men.get(-q.timer_order, (0, 0))[0] == q.timer_time != 0:

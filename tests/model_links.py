@@ -1,7 +1,7 @@
 """The naive market's linked orders: one cancels the other, one triggers the other (docs/matching.md).
 
-`links` holds what is about to be canceled because a link is over, in the order in which the links ended: pairs of an order
-number and whether the link ended by a match. `parents` holds what is to be activated: triples of an instrument, the number of an
+`links` holds the numbers of the orders that are about to be canceled because a link is over, in the order in which the links
+ended. `parents` holds what is to be activated: triples of an instrument, the number of an
 order that ended there, and the lots that it had traded.
 """
 
@@ -29,32 +29,29 @@ class Links(Rules):
         """The live order of that number, or None."""
         return next((o for o in self.orders if o.number == number), None)
 
-    def traded(self, order):
-        self.end_link(order, by_match=True)
-
     def ended(self, order):
         """An order is live no more: what it was linked with is canceled, what it held is canceled or activated."""
-        self.end_link(order, by_match=False)
+        self.end_link(order)
         held = sorted(o.number for o in self.orders if o.held and o.parent == order.number)
         parent = (order.instrument, order.number, order.executed)
         if not order.executed:
-            self.links += [(number, False) for number in held if (number, False) not in self.links]
+            self.links += held
         elif held and parent not in self.parents:
             self.parents.append(parent)
             self.touch(order)
 
-    def end_link(self, order, by_match):
+    def end_link(self, order):
+        """An order has traded or ended: the other that it is linked with is to be canceled."""
         other = self.numbered(order.other)
         if order.other and other:
             other.other, other.doomed = 0, True
-            self.links.append((other.number, by_match))
+            self.links.append(other.number)
         order.other = 0
 
-    def cancel_linked(self, by_match_alone=False):
-        """Cancel what links leave behind; `by_match_alone`: of links that ended by a match."""
-        while due := [link for link in self.links if link[1] or not by_match_alone]:
-            self.links.remove(due[0])
-            if order := self.numbered(due[0][0]):
+    def cancel_linked(self):
+        """Cancel what links leave behind."""
+        while self.links:
+            if order := self.numbered(self.links.pop(0)):
                 self.cancel(order, CancelReason.LINKED)
 
     def cancel_other(self, order):
@@ -102,11 +99,9 @@ class Links(Rules):
     def activate(self, order):
         """A held order arrives with the lots that its parent traded, or waits for its price from now on."""
         lots = next(lots for _, number, lots in self.parents if number == order.parent)
-        if order.leaves > lots:
+        if order.leaves > lots and not order.spends:
             self.cut(order, order.leaves - lots, CancelReason.LINKED)
         order.held = False
-        if order.type in (Type.MARKET, Type.MARKET_TO_LIMIT, Type.PEGGED):
-            order.price = self.price_on_entry(order)
         self.touch(order)
         self.orders = [o for o in self.orders if o is not order]
         self.report(m.Activated, order, public=False, quantity=order.leaves, parent=order.parent)
@@ -119,14 +114,18 @@ class Links(Rules):
         """Why an order that is activated does not go on; cuts one that is reduce-only."""
         if not self.may_enter(order):
             return CancelReason.ACCOUNT_STATE
+        if order.type in (Type.MARKET, Type.MARKET_TO_LIMIT, Type.PEGGED):
+            order.price = self.price_on_entry(order)
+        if (order.rests and not order.waits and self.passes(order, order.price)) or self.counts_too_much(order):
+            return CancelReason.NO_ROOM
         if reason := self.refuse_arrival(order):
             return reason
         if order.reduces and not self.allowed(order):
             return CancelReason.REDUCE_ONLY
-        if order.reduces and order.leaves > self.allowed(order):
-            self.cut(order, order.leaves - self.allowed(order), CancelReason.REDUCE_ONLY)
         if order.reduces and self.count_reducing(order) >= REDUCE_ONLY_MAX:
             return CancelReason.NO_ROOM
+        if order.reduces and order.leaves > self.allowed(order):
+            self.cut(order, order.leaves - self.allowed(order), CancelReason.REDUCE_ONLY)
         return CancelReason.INSUFFICIENT_FUNDS if self.is_uncovered(order) else None
 
     # ---- arriving after being accepted
@@ -143,8 +142,8 @@ class Links(Rules):
         """An order that was accepted earlier, and that nothing keeps from it, waits, is parked, or trades and stands."""
         self.place(order)
         if order.waits or (order.type == Type.PEGGED and not order.price):
-            if order.instrument in self.last:
-                order.span = (self.last[order.instrument],) * 2
+            if order.waits and order.instrument in self.last:
+                self.span[order.instrument] = (self.last[order.instrument],) * 2
             self.orders.append(order)
             self.touch(order)
             return

@@ -204,8 +204,8 @@ class Market(Steps):
         order.executed, resting.executed = order.executed + quantity, resting.executed + quantity
         self.settle(order, resting, quantity)
         self.note_price(order.instrument, resting.price)
-        self.traded(resting)
-        self.traded(order)
+        self.end_link(resting)
+        self.end_link(order)
         if resting.leaves == 0:
             self.orders = [o for o in self.orders if o is not resting]
             self.ended(resting)
@@ -217,8 +217,6 @@ class Market(Steps):
     def note_price(self, instrument, price):
         low, high = self.span.get(instrument, (price, price))
         self.last[instrument], self.span[instrument] = price, (min(low, price), max(high, price))
-        for order in self.live(instrument):
-            order.span = order.span and (min(*order.span, price), max(*order.span, price))
 
     def settle(self, order, resting, quantity):
         i = self.instruments[order.instrument]

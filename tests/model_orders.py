@@ -35,7 +35,7 @@ class Order:
     `price` is 0 while a pegged order is parked, and where an order takes any price. `limit` is that of a pegged order, and
     the trigger price in the latest command of a trailing stop. `arrives`: accepted with others, its turn has not come. `held` by
     the order of number `parent`; linked with that of number `other` so that one cancels the other; `doomed`: that link is over,
-    and the order is about to be canceled. `span`: lowest and highest price since it waits, where that is less than others saw.
+    and the order is about to be canceled.
     """
 
     number: int
@@ -67,7 +67,6 @@ class Order:
     parent: int = 0
     other: int = 0
     doomed: bool = False
-    span: tuple = ()
 
     @property
     def side(self):

@@ -45,15 +45,12 @@ class Parts(Refusals):
         return c.inbound == self.sessions[c.session].inbound + 1
 
     def whole(self, c):
-        """What a row that is quarantined stands for: its command, if it is the last part of one."""
+        """What a row that is quarantined stands for: its command, if it is a part of one."""
         head, self.open_head = self.open_head, None
         if head is None:
             return c
-        if len(head.rows) + 1 == head.parts:
-            head.inbound = c.inbound
-            return head
-        self.reject(head, R.INCOMPLETE)
-        return c
+        head.inbound = c.inbound
+        return head
 
     def execute(self, c):
         if self.open_head:
@@ -62,11 +59,10 @@ class Parts(Refusals):
             if len(head.rows) < head.parts:
                 return
             self.open_head, head.inbound, c = None, c.inbound, head
-        elif c.of in HEADS and self.has_parts(c):
+        elif c.of in HEADS and self.is_sound(c):
             self.open_head, c.rows = c, []
             return
         super().execute(c)
-        self.cancel_linked()
 
     @staticmethod
     def has_parts(c):
@@ -85,7 +81,8 @@ class Parts(Refusals):
     def is_sound(self, c):
         number = {m.EnterBatch: "batch_id", m.LinkOrders: "link_id", m.MassQuote: "quote_id"}[c.of]
         kind = c.of is not m.LinkOrders or c.flags in list(Link)
-        return self.has_parts(c) and 0 <= getattr(c, number) <= SUM_MAX and kind
+        good = self.has_parts(c) and 0 <= getattr(c, number) <= SUM_MAX and kind
+        return good and not c.spare and not self.has_bad_flags(c)
 
     def reject_part(self, c, at, reason, client_order_id):
         terms = {"account": c.account, "session": c.session, "command": c.command, "inbound": c.inbound}
@@ -152,8 +149,6 @@ class Parts(Refusals):
         """Whether the orders of a link may hang together."""
         if part.instrument != c.rows[0].instrument:
             return False
-        if c.flags != Link.ONE_CANCELS_OTHER and part is not c.rows[0] and part.flags >> 1 & 15 == Type.SPEND_AT_MOST:
-            return False
         pair = c.rows if c.flags == Link.ONE_CANCELS_OTHER else c.rows[1:] if c.flags == Link.BRACKET else []
         if not any(part is one for one in pair) or waits(part.flags):
             return True
@@ -179,7 +174,6 @@ class Parts(Refusals):
             self.cancel(order, reason)
         else:
             self.arrive_in_turn(order)
-        self.cancel_linked(by_match_alone=True)
 
     # ---- quotes
 

@@ -137,7 +137,8 @@ class Refusals(Links):
             return R.FOLLOWERS_FULL
         if not replaces and order.is_quote and sum(o.is_quote for o in mine) >= QUOTES_MAX:
             return R.FOLLOWERS_FULL
-        return R.TOO_MANY_PENDING if order.waits and self.next_triggered(order.instrument) else None
+        waits = order.waits and not order.held
+        return R.TOO_MANY_PENDING if waits and self.next_triggered(order.instrument) else None
 
     def refuse_worth(self, order, quantity):
         """The collar and the bounds of the notional, by the price in the command."""
@@ -185,7 +186,7 @@ class Refusals(Links):
 
     def refuse_entry(self, order):
         """What depends on the book and on the account, by the price that the order gets."""
-        stands = order.rests and order.price and not order.waits and order.type != Type.PEGGED
+        stands = order.rests and order.price and not order.waits and not order.held and order.type != Type.PEGGED
         others = self.ladder(order)
         prices = {o.price for o in others}
         if stands and order.price not in prices and len(prices) >= LEVELS_MAX:
@@ -194,11 +195,13 @@ class Refusals(Links):
             return R.SUM_AT_BOUND
         if order.executed + order.leaves > SUM_MAX or self.counts_too_much(order):
             return R.SUM_AT_BOUND
+        if order.held:
+            return None
         if order.flags & POST_ONLY and self.in_reach(order):
             return R.WOULD_TRADE
         if order.flags & SLIDE and self.in_reach(order):
             return R.WOULD_TRADE
-        return R.INSUFFICIENT_FUNDS if not order.held and self.is_uncovered(order) else None
+        return R.INSUFFICIENT_FUNDS if self.is_uncovered(order) else None
 
     def counts_too_much(self, order):
         """Whether lots or notionals that EXPOSURES count would pass their bound; what is open counts as filled."""

@@ -13,9 +13,11 @@ class Rules(Market):
     """`span` is the lowest and the highest price since triggers were last worked off; `touched`: where work is due, in turn."""
 
     def end_row(self, c):
-        """A command for an order works off its instrument, an AdvanceTime all of them; others leave it to that."""
+        """Links end; a command for an order works off its instrument, an AdvanceTime all of them; others leave it to that."""
         self.steps = 0
-        if c.of is m.AdvanceTime and not any(isinstance(event, m.Rejected) for event in self.events):
+        self.cancel_linked()
+        refused = any(isinstance(e, m.Rejected) and e.command == c.command for e in self.events)
+        if c.of is m.AdvanceTime and not refused:
             for instrument in list(self.touched):
                 if self.steps < STEPS_MAX:
                     self.work_off(instrument)
@@ -60,7 +62,7 @@ class Rules(Market):
     def trigger_all(self, instrument):
         """Activate and trigger one order after the other, as far as the steps of this row reach; whether all is done."""
         self.trail_all(instrument)
-        while order := self.next_activated(instrument) or self.next_triggered(instrument):
+        while order := self.next_step(instrument):
             if self.steps >= STEPS_MAX:
                 return False
             self.steps, self.met = self.steps + 1, 0
@@ -74,9 +76,12 @@ class Rules(Market):
             self.trail_all(instrument)
         if last := self.last.get(instrument):
             self.span[instrument] = last, last
-        for order in self.live(instrument):
-            order.span = ()
         return True
+
+    def next_step(self, instrument):
+        """The order that is activated or triggered next: one that will wait for a price comes behind pending triggers."""
+        activated, triggered = self.next_activated(instrument), self.next_triggered(instrument)
+        return triggered if activated is None or (activated.waits and triggered) else activated
 
     def next_triggered(self, instrument):
         """The waiting order that is triggered next."""
@@ -90,7 +95,7 @@ class Rules(Market):
 
     def is_crossed(self, order):
         """Whether its trigger price has been reached: of a trailing stop, after it followed the last price."""
-        low, high = order.span or self.span[order.instrument]
+        low, high = self.span[order.instrument]
         if order.type == Type.TRAILING_STOP:
             return order.crossed
         return order.trigger <= high if order.rises else order.trigger >= low
@@ -141,7 +146,7 @@ class Rules(Market):
 
     def follow(self, instrument):
         """Pegged orders get the prices that they should have, in order of order number."""
-        pegged = [o for o in self.live(instrument) if o.type == Type.PEGGED]
+        pegged = [o for o in self.live(instrument) if o.type == Type.PEGGED and not o.held]
         for order in sorted(pegged, key=lambda o: o.number):
             price = self.followed_price(order)
             if price != order.price:

@@ -5,7 +5,7 @@ command stand below it, and every event is there. Orders read as they are spoken
 
     A enter 1 sell 5 @ 100 gtd 60 post in 2 by op    account A, client order id 1; session A unless `by` names another
     A enter 2 buy 5 market fok                       limit and gtc are what is not said
-    A enter 3 sell 50 @ 100 show 10 stp oldest       also hidden, slide, reduceonly, aon, quote, min 5; stp newest|both|...
+    A enter 3 sell 50 @ 100 show 10 stp oldest       also hidden, slide, reduceonly, quote, aon, min 5; stp newest|both|...
     A enter 4 sell 5 stop 95 @ 94                    without a price a STOP; touch 105 likewise
     A enter 5 sell 5 trail 95 by 3                   or by 50bp
     A enter 6 buy 5 peg primary -1 @ 100             or mid, market; the price is the limit
@@ -74,6 +74,7 @@ NAMES |= {"DROP_COPY": 3, "MARKET_DATA": 4}
 NAMES |= {item.name: item.value for of in (TradingState, AccountStanding, KillAct, Limit, Prevention) for item in of}
 NAMES |= {item.name: item.value for item in OnDisconnect}
 NAMES |= {"EXPOSURES": EXPOSURES, "MARKET_RESTS": MARKET_RESTS}
+NAMES |= {"REPLACE_ALL": REPLACE_ALL, "QUOTES_SLIDE": QUOTES_SLIDE} | {item.name: item.value for item in Link}
 VENUE = """\
 define_currency currency=USD symbol=USD decimals=2
 define_currency currency=BTC symbol=BTC decimals=8
@@ -100,12 +101,12 @@ ORDERS = {"enter": m.EnterOrder, "replace": m.ReplaceOrder, "reduce": m.ReduceOr
 ORDERS |= {"masscancel": m.MassCancel}
 HEADS = {"batch": m.EnterBatch, "quote": m.MassQuote} | dict.fromkeys(("oco", "oto", "bracket"), m.LinkOrders)
 LINKS = {"oco": Link.ONE_CANCELS_OTHER, "oto": Link.ONE_TRIGGERS_OTHER, "bracket": Link.BRACKET}
-PARTS = {"part": m.Detail, "quotepart": m.QuoteDetail}
+PARTS = {"part": m.Detail, "detail": m.Detail, "quotepart": m.QuoteDetail}
 PART_OF = {"quote": "quotepart"}
 
 SIDES = {"buy": 0, "sell": 1, "buys": 1, "sells": 2}
 INSTRUCTIONS = {"reenter": REENTER, "post": POST_ONLY, "slide": SLIDE, "reduceonly": REDUCE_ONLY, "hidden": HIDDEN}
-INSTRUCTIONS |= {"aon": ALL_OR_NONE, "quoted": QUOTE}
+INSTRUCTIONS |= {"aon": ALL_OR_NONE, "quote": QUOTE}
 QUOTING = {"all": REPLACE_ALL, "slide": QUOTES_SLIDE}
 TYPES = {"market": OrderType.MARKET, "tolimit": OrderType.MARKET_TO_LIMIT, "spend": OrderType.SPEND_AT_MOST}
 TYPES |= {"stop": OrderType.STOP, "touch": OrderType.MARKET_IF_TOUCHED, "trail": OrderType.TRAILING_STOP}
@@ -258,7 +259,7 @@ def spoken(words):
     """The columns of an order command as it is spoken."""
     account, verb, *rest = words
     values = {"account": 0 if account == "op" else number(account), "flags": 0, "instrument": int(verb != "masscancel")}
-    values["account"] *= verb != "part"
+    values["account"] *= verb not in {"part", "detail"}
     order_type, tif = OrderType.LIMIT, TimeInForce.GTC
     if verb != "masscancel":
         old, _, new = rest.pop(0).partition(">")
@@ -283,7 +284,7 @@ def spoken(words):
             values["quantity"] = int(word)
         elif word not in COLUMN_OF and word not in TYPES and word.upper() not in TimeInForce.__members__:
             raise ValueError(word)
-    if verb in {"enter", "part"}:
+    if verb in {"enter", "part", "detail"}:
         order_type = WITH_PRICE.get(order_type, order_type) if values.get("price") else order_type
         values["flags"] |= order_type << TYPE_SHIFT | (tif & TIME_IN_FORCE_MASK) << TIME_IN_FORCE_SHIFT
     return values
