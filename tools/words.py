@@ -28,6 +28,7 @@ _WORDS = (
     (REDUCE_ONLY, "reduce-only"),
     (HIDDEN, "hidden"),
     (ALL_OR_NONE, "all-or-none"),
+    (QUOTE, "quote"),
     (BASIS_POINTS, BASIS_POINTS_WORD),
     (QUOTE, "quote"),
 )
