@@ -284,14 +284,22 @@ class Model(Refusals):
         return [o for o in self.orders if o.account == operation.account and o.number in numbers]
 
     def has_next(self, operation):
-        last = operation.c.account or max(self.accounts, default=0)
-        return operation.account < last or bool(self.waiting(operation))
+        return self.account_after(operation) is not None or bool(self.waiting(operation))
+
+    def account_after(self, operation):
+        """Where it goes on: with the next number, or of a session that is no operator with the next account granted."""
+        session = self.sessions.get(getattr(operation.c, "named", 0) or None)
+        numbers = range(1, max(self.accounts, default=0) + 1)
+        if session and not session.operator:
+            numbers = sorted(session.accounts)
+        later = [number for number in numbers if number > operation.account and not operation.c.account]
+        return min(later, default=None)
 
     def step(self, operation):
         """Look at the next order of this account, or go to the next account number."""
         c, orders = operation.c, self.waiting(operation)
         if not orders:
-            operation.account, operation.order = operation.account + 1, 0
+            operation.account, operation.order = self.account_after(operation), 0
             return
         order = min(orders, key=lambda o: o.number)
         operation.order = order.number

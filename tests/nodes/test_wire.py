@@ -29,7 +29,7 @@ I64 = st.integers(-(2**63), 2**63 - 1)
 OURS, OTHER = 7, 1_000
 ROW = struct.Struct("<16q")
 ALLOWED = [kind for kind in CommandKind if kind not in {CommandKind.QUARANTINE, CommandKind.PROMOTE}]
-EDGES = [-1, 0, CommandKind.QUARANTINE, CommandKind.PROMOTE, 12, 15, 22, 28, 30, 31, 37, 255, 288, 2**62, 32 + 2**32]
+EDGES = [-1, 0, CommandKind.QUARANTINE, CommandKind.PROMOTE, 12, 22, 24, 28, 30, 31, 37, 255, 288, 2**62, 32 + 2**32]
 """Kinds that nobody may send, among them those beside the ranges that are allowed."""
 
 
