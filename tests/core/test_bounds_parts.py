@@ -130,6 +130,8 @@ def test_a_refused_batch_leaves_nothing_behind():
     venue.enter(SELL, 100, 10)
     venue.enter(BUY, 100, 10)
     venue.enter(SELL, 200, 5)
+    venue.enter(BUY, 0, 1, of=Type.STOP, trigger_price=900)
+    venue.send(m.AdvanceTime)
     parts = [venue.detail(BUY, 50 + n, 1) for n in range(20)]
     parts += [venue.detail(BUY, 0, 1, of=Type.STOP, trigger_price=300 + n) for n in range(10)]
     parts += [venue.detail(BUY, 0, 1, of=Type.TRAILING_STOP, trigger_price=400, offset=5) for _ in range(10)]
