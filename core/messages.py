@@ -10,7 +10,6 @@ from enum import IntEnum
 from core.commands import (
     AcceptClock,
     AdvanceTime,
-    ArmDeadMan,
     CancelOrder,
     Command,
     DefineCurrency,
@@ -26,15 +25,11 @@ from core.commands import (
     Quarantine,
     ReduceOrder,
     ReplaceOrder,
-    ResetProtection,
-    SessionLost,
     SetAccount,
     SetAllocation,
-    SetCancelOnDisconnect,
     SetCredential,
     SetFeeSchedule,
     SetLimit,
-    SetProtection,
     SetRules,
     SetTradingState,
     Upgrade,
@@ -92,6 +87,13 @@ from core.order_events import (
     Triggered,
 )
 from core.part_commands import Detail, EnterBatch, LinkOrders, MassQuote, QuoteDetail
+from core.safety_commands import (
+    ArmDeadMan,
+    ResetProtection,
+    SessionLost,
+    SetCancelOnDisconnect,
+    SetProtection,
+)
 from core.states import (
     AccountState,
     AllocationState,

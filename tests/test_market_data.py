@@ -37,8 +37,8 @@ class Book:
             case m.Traded(order_number=0):
                 pass
             case m.Executed() | m.Traded():
-                level = next(level for level in self.levels.values() if level[0][0] == event.order_number)
-                level[0][1] = event.leaves
+                # Where an instrument has steps of allocation it need not be the first order of its level.
+                self.find(event)[1] = event.leaves
                 if event.leaves == 0:
                     self.remove(event)
             case m.Canceled() | m.Expired() | m.DisplayChanged(leaves=0):

@@ -211,7 +211,7 @@ def test_64_quotes_live_at_most():
     more = {"ask_client_order_id": 5, "ask_price": 200, "ask_quantity": 1, "instrument": 1}
     assert refusals(venue.parts(m.MassQuote, [more], m.QuoteDetail)) == [(1, RejectReason.FOLLOWERS_FULL)]
     assert refusals(venue.enter(BUY, 1, 1, bits=QUOTE)) == [(0, RejectReason.FOLLOWERS_FULL)]
-    assert len(venue.to.machine.engine.account(BUYER).quotes[1].live) == QUOTES_MAX
+    assert len(venue.to.machine.engine.account(BUYER).quoting(1).quotes) == QUOTES_MAX
 
 
 def test_the_65th_reduce_only_order_has_no_room_when_it_is_activated():

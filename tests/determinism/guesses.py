@@ -22,6 +22,8 @@ class Guess:
     has_price: bool
     executed: int = 0
 
+    is_quote = False
+
     @property
     def waits(self):
         return self.trigger != 0
@@ -34,6 +36,7 @@ class Guesses:
         self.orders = []
         self.killed, self.standings, self.bounds = set(), {}, {}
         self.positions = {}
+        self.modes, self.dead_men, self.frozen = {}, {}, set()
         self.last = dict.fromkeys(instruments, 100)
 
     def add(self, guess):

@@ -29,7 +29,9 @@ from core.state import SEMANTICS
 from tests.determinism.guesses import Guesses
 from tests.model_limits import BOUNDS
 from tests.stream_orders import Orders
+from tests.stream_parts import Parts
 from tests.stream_rules import Rules
+from tests.stream_safety import Safety
 
 START = 1_700_000_000_000_000_000
 STEP = 1_000
@@ -85,11 +87,11 @@ SETUP = (
 WEIGHTS = {
     "enter": 62, "replace": 8, "reduce": 4, "cancel": 3, "mass_cancel": 1, "advance": 6, "money": 3, "state": 3,
     "end_of_day": 1, "define": 3, "strange": 4, "repeat": 2, "kill": 0.4, "standing": 1.2, "limit": 4, "rules": 1, "allocation": 1,
-    "schedule": 1,
+    "schedule": 1, "parts": 2, "looks_after": 3,
 }  # fmt: skip
 
 
-class Stream(Orders, Rules):
+class Stream(Orders, Rules, Parts, Safety):
     """Wire rows one after the other, each with a time of its own; only those that anybody may submit, unless `every`."""
 
     SESSIONS = (1, 2, 3)
@@ -107,6 +109,7 @@ class Stream(Orders, Rules):
         self.sent = []
         self.closed = []
         self.to_widen = []
+        self.coming = []
 
     def row(self, command):
         """The row of a command at the next time."""
@@ -132,6 +135,9 @@ class Stream(Orders, Rules):
 
     def next(self):
         """One more row; what is closed does not stay so for long, or it would refuse all the others."""
+        if self.coming and self.rng.random() < 0.99:
+            part = self.coming.pop(0)
+            return self.numbered(part, self.known(part))
         if self.closed and self.rng.random() < 0.06 * len(self.closed):
             return self.state()
         if self.model.killed and self.rng.random() < 0.35:
@@ -194,6 +200,27 @@ class Stream(Orders, Rules):
             named=rng.choice((0, 0, 0, 1, 2)), firm=rng.choice((0, 0, 0, 1, 2)), reason=self.reason(),
         )  # fmt: skip
         return self.numbered(command, self.sender(account) if account else OPERATOR)
+
+    # ---- commands of several parts, and what looks after orders
+
+    def known(self, command):
+        """The session of a command, if it has numbers here; else that of an operator."""
+        return command.session if command.session in self.inbound else OPERATOR
+
+    def parts(self):
+        head = self.rng.choice((self.EnterBatch, self.LinkOrders, self.MassQuote))()
+        return self.numbered(head, self.known(head))
+
+    def looks_after(self):
+        kinds = (
+            self.SessionLost,
+            self.SetCancelOnDisconnect,
+            self.ArmDeadMan,
+            self.SetProtection,
+            self.ResetProtection,
+        )
+        command = self.rng.choice(kinds)()
+        return self.numbered(command, self.known(command))
 
     # ---- who may enter what
 
