@@ -7,6 +7,7 @@ from core.kinds import TimeInForce as Tif
 from core.limits import INTERVAL_MIN
 from core.rows import pack_halves
 from tests.determinism.stream import FAR_ACCOUNT, INSTRUMENTS, OPERATOR, SETUP, STEP, Stream
+from tests.golden import parts_session
 from tests.golden import rules_session as rules
 from tests.poison.samples import BUY, SELL, order
 
@@ -165,6 +166,7 @@ class Session:
             rules.shared(),
             rules.limited(now),
             rules.safe(),
+            parts_session.entered(),
         )
         rows = self.rows([command for part in parts for command in part])
         self.stream.time += INTERVAL_MIN
@@ -173,6 +175,10 @@ class Session:
     def unfinished(self):
         """What stands unfinished where the snapshot is taken."""
         return self.rows(rules.unfinished(self.stream.time))
+
+    def staged(self):
+        """A held order, and a command whose last part never comes: the last rows before the snapshot is taken."""
+        return self.rows(parts_session.unfinished())
 
     def random(self):
         """Rows of the random stream, in instruments that have rules now; at the end all is open again."""
