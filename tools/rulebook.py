@@ -14,6 +14,7 @@ from core.kinds import (
     HIDDEN,
     PEG_MASK,
     PEG_SHIFT,
+    QUOTE,
     REDUCE_ONLY,
     CommandKind,
     Limit,
@@ -33,6 +34,7 @@ _INSTRUCTIONS: Final = (
     (REDUCE_ONLY, "reduce-only"),
     (HIDDEN, "hidden"),
     (ALL_OR_NONE, "all-or-none"),
+    (QUOTE, "quote"),
     (_DISPLAY, "display_quantity"),
     (_MINIMUM, "minimum_quantity"),
     (_TRIGGER, "trigger_price"),
@@ -95,6 +97,9 @@ _FLAGGED: Final = frozenset(
         CommandKind.ENTER_ORDER,
         CommandKind.REPLACE_ORDER,
         CommandKind.MASS_CANCEL,
+        CommandKind.LINK_ORDERS,
+        CommandKind.MASS_QUOTE,
+        CommandKind.DETAIL,
     }
 )
 """Commands whose flags may be other than zero."""

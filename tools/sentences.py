@@ -15,6 +15,7 @@ REJECTED: Final[dict[int, str]] = {
     RejectReason.QUARANTINED: "the row made the engine raise, and was replaced by a halt",
     RejectReason.NOT_AN_OPERATOR: "only session 0 and operators may send this command",
     RejectReason.MALFORMED: "a spare column is not zero, a flag or enumeration has no meaning, the reason given is no text, or the kind is unknown",
+    RejectReason.INCOMPLETE: "another row came before the last part of a command of several parts",
     RejectReason.NOT_PERMITTED: "the session was not granted this account; or the command is the venue's own",
     RejectReason.UNKNOWN_CURRENCY: "no such currency",
     RejectReason.UNKNOWN_INSTRUMENT: "no such instrument",
@@ -31,6 +32,7 @@ REJECTED: Final[dict[int, str]] = {
     RejectReason.DUPLICATE_CLIENT_ORDER_ID: "the account has a live order of this client order id",
     RejectReason.INVALID_TIME_IN_FORCE: "the order type does not go with the time in force",
     RejectReason.INVALID_INSTRUCTION: "an instruction, or a column of the order, does not go with its type, time in force or instrument, or with another instruction",
+    RejectReason.INVALID_LINK: "the orders to be linked do not go together; judged before 110",
     RejectReason.INVALID_PRICE: "the price is out of range",
     RejectReason.INVALID_QUANTITY: "the quantity is out of range",
     RejectReason.INVALID_NOTIONAL: "price, quantity and multiplier, or quantity and lot units, pass 2^62 - 1",
@@ -77,5 +79,8 @@ CANCELED: Final[dict[int, str]] = {
     CancelReason.ACCOUNT_STATE: "it was triggered while its account may not enter it",
     CancelReason.REDUCE_ONLY: "the position that it would have reduced is gone",
     CancelReason.KILLED: "a kill switch was thrown",
+    CancelReason.LINKED: "an order that it is linked with traded, was triggered or ended",
+    CancelReason.QUOTED: "a mass quote put another in its place, or none",
+    CancelReason.WOULD_TRADE: "post-only, it would have traded when it arrived after it was accepted",
 }
 """What follows "the order was canceled because"."""

@@ -11,6 +11,7 @@ from core.kinds import (
     POST_ONLY,
     PREVENTION_MASK,
     PREVENTION_SHIFT,
+    QUOTE,
     REDUCE_ONLY,
     SLIDE,
     TYPE_MASK,
@@ -27,6 +28,7 @@ _WORDS = (
     (REDUCE_ONLY, "reduce-only"),
     (HIDDEN, "hidden"),
     (ALL_OR_NONE, "all-or-none"),
+    (QUOTE, "quote"),
     (BASIS_POINTS, BASIS_POINTS_WORD),
 )
 

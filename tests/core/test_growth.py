@@ -192,6 +192,55 @@ def clear(book, of):
         book.send(m.CancelOrder, **names)
 
 
+def details(book, orders, head=m.EnterBatch, **columns):
+    """The lines of the last row of a command of several parts, and its events."""
+    book.send(head, account=ME, parts=len(orders), **columns)
+    for at, (side, price, quantity, more) in enumerate(orders, start=1):
+        book.ids += 1
+        of, bits = more.get("of", Type.LIMIT), more.get("bits", 0)
+        one = {"client_order_id": book.ids, "price": price, "quantity": quantity, "instrument": PLAIN}
+        one |= {name: value for name, value in more.items() if name not in {"of", "bits"}}
+        work = book.measure if at == len(orders) else book.send
+        done = work(m.Detail, flags=flags(side, of, Tif.GTC) | bits, **one)
+    return done
+
+
+@probe("EnterBatch and LinkOrders: each order, and each order or display that it meets")
+def batches(book):
+    """All enter and stand; they trade; and the last one is refused, so that all others are let go."""
+    standing = [(BUY, MIDDLE - 1 - at, 1, {}) for at in range(limits.PARTS_MAX)]
+    yield details(book, standing)[0], limits.PARTS_MAX
+    lines, events = details(book, [(BUY, MIDDLE + 20, 5, {}) for _ in range(4)])
+    yield lines, 4 + matches(events)
+    lines, events = details(book, [*standing[:-1], (BUY, 0, 1, {})])
+    assert isinstance(events[-1], m.Rejected)
+    yield lines, limits.PARTS_MAX
+    stop = (SELL, 0, 1, {"of": Type.STOP, "trigger_price": MIDDLE - 2**19})
+    bracket = [(BUY, MIDDLE - 1, 1, {}), (SELL, MIDDLE + 2**19, 1, {}), stop]
+    for at in range(2):
+        yield details(book, bracket, m.LinkOrders, flags=3)[0], 3
+        names = {"instrument": PLAIN, "account": ME, "client_order_id": book.ids - 2 * at}
+        # Canceling one of three cancels the others.
+        yield book.measure(m.CancelOrder, **names)[0], 3
+
+
+@probe("MassQuote: each quote that goes, stays or comes")
+def mass_quotes(book):
+    """Quotes come, are cut, and are replaced."""
+    for change in (0, 1, 2):
+        parts = limits.PARTS_MAX // 2
+        book.send(m.MassQuote, account=ME, parts=parts, flags=1)
+        for at in range(parts):
+            quote = {"instrument": RULED, "bid_client_order_id": 2**40 + at, "ask_client_order_id": 2**41 + at}
+            quote |= {"bid_price": MIDDLE // 2 - at - (change == 2), "bid_quantity": 3 - (change > 0)}
+            quote |= {"ask_price": MIDDLE * 2 + at + (change == 2), "ask_quantity": 3 - (change > 0)}
+            done = (book.measure if at == parts - 1 else book.send)(m.QuoteDetail, **quote)
+        lines, _ = done
+        yield lines, 2 * parts * (2 if change == 2 else 1)
+    book.send(m.MassQuote, account=ME, parts=1, flags=1)
+    yield book.measure(m.QuoteDetail, instrument=RULED)[0], 2 * parts
+
+
 @probe("SetTradingState of the venue, and AdvanceTime after it: each instrument number")
 def venue_opens(book):
     for of, columns in ((m.SetTradingState, {"state": 1}), (m.AdvanceTime, {})):
@@ -274,7 +323,8 @@ def test_the_table_names_what_is_measured():
     known = {value for value in vars(limits).values() if isinstance(value, int)}
     assert {most for _, most, _ in rows.values() if most} <= known | {
         2 * limits.REDUCING_MAX, limits.FOLLOWERS_MAX * (limits.STEPS_MAX + 1), limits.FOLLOWERS_MAX**2,
-        limits.STEPS_MAX + limits.MATCHES_MAX,
+        limits.STEPS_MAX + limits.MATCHES_MAX, limits.PARTS_MAX + limits.MATCHES_MAX,
+        limits.PARTS_MAX * (limits.QUOTES_MAX + 2),
     }  # fmt: skip
 
 

@@ -126,6 +126,7 @@ def record():
     recorder.write(session.random(), 32)
     recorder.write(session.unfinished(), 2)
     recorder.events += recorder.sequencer.promote(2, START)
+    recorder.write(session.staged(), 2)
     snapshot = recorder.sequencer.machine.rows()
     poison = recorder.journal.head().sequence + 2
     with raising("_run", lambda engine, *_: engine.sequence == poison):

@@ -6,6 +6,7 @@ from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
 from core.rows import pack_halves
 from tests.determinism.stream import FAR_ACCOUNT, INSTRUMENTS, OPERATOR, SETUP, STEP, Stream
+from tests.golden import parts_session
 from tests.golden import rules_session as rules
 from tests.poison.samples import BUY, SELL, order
 
@@ -163,12 +164,17 @@ class Session:
             rules.positions(),
             rules.shared(),
             rules.limited(now),
+            parts_session.entered(),
         )
         return self.rows([command for part in parts for command in part])
 
     def unfinished(self):
         """What stands unfinished where the snapshot is taken."""
         return self.rows(rules.unfinished(self.stream.time))
+
+    def staged(self):
+        """A held order, and a command whose last part never comes: the last rows before the snapshot is taken."""
+        return self.rows(parts_session.unfinished())
 
     def random(self):
         """Rows of the random stream, in instruments that have rules now; at the end all is open again."""

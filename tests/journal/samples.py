@@ -13,15 +13,20 @@ from core.messages import (
     DefineCurrency,
     DefineInstrument,
     Deposit,
+    Detail,
     EndOfDay,
     EngineState,
+    EnterBatch,
     EnterOrder,
     GrantSession,
     Kill,
+    LinkOrders,
     MassCancel,
+    MassQuote,
     OpenAccount,
     Promote,
     Quarantine,
+    QuoteDetail,
     ReduceOrder,
     ReplaceOrder,
     Row,
@@ -49,6 +54,7 @@ KINDS: tuple[type[Row], ...] = (
     Quarantine, DefineCurrency, DefineInstrument, OpenAccount, Deposit, Withdraw, GrantSession, SetTradingState,
     AdvanceTime, EndOfDay, Upgrade, SetFeeSchedule, Kill, SetCredential, Promote, AcceptClock, SetAccount,
     SetLimit, SetAllocation, SetRules, EnterOrder, ReplaceOrder, ReduceOrder, CancelOrder, MassCancel,
+    EnterBatch, LinkOrders, MassQuote, Detail, QuoteDetail,
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from tests.streams import Stream
 SESSIONS = (1, 2, 3, 4)
 SESSION, INBOUND = 3, 4
 UNANSWERED = {CommandKind.ADVANCE_TIME, CommandKind.QUARANTINE, CommandKind.PROMOTE}
+UNANSWERED |= {CommandKind.DETAIL, CommandKind.QUOTE_DETAIL}
 
 
 def cut(rows):

@@ -264,5 +264,5 @@ def test_numbers_that_stand_in_notices_never_move():
     assert [(kind.value, kind.name) for kind in NoticeKind] == list(
         enumerate(("HEAD", "NEXT", "BUSY", "GAP", "REFUSED"), 1)
     )
-    names = ("MALFORMED_LENGTH", "WRONG_SESSION", "INBOUND_CONFLICT", "INBOUND_TOO_OLD", "UNKNOWN_KIND")
+    names = ("MALFORMED_LENGTH", "WRONG_SESSION", "INBOUND_CONFLICT", "INBOUND_TOO_OLD", "UNKNOWN_KIND", "INCOMPLETE")
     assert [(reason.value, reason.name) for reason in FormReason] == list(enumerate(names, 1))

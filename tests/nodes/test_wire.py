@@ -29,7 +29,7 @@ I64 = st.integers(-(2**63), 2**63 - 1)
 OURS, OTHER = 7, 1_000
 ROW = struct.Struct("<16q")
 ALLOWED = [kind for kind in CommandKind if kind not in {CommandKind.QUARANTINE, CommandKind.PROMOTE}]
-EDGES = [-1, 0, CommandKind.QUARANTINE, CommandKind.PROMOTE, 12, 15, 22, 28, 30, 31, 37, 255, 288, 2**62, 32 + 2**32]
+EDGES = [-1, 0, CommandKind.QUARANTINE, CommandKind.PROMOTE, 12, 22, 28, 30, 31, 63, 66, 255, 288, 2**62, 32 + 2**32]
 """Kinds that nobody may send, among them those beside the ranges that are allowed."""
 
 
@@ -52,8 +52,28 @@ def reference(data, begin, session, expected, room):
         kind, told, inbound = struct.unpack_from("<3q", packet, 3)
         if kind not in ALLOWED or told != session or inbound != expected + len(rows):
             break
+        parts = parts_in(struct.unpack_from("<14q", packet, 3))
+        behind = data[begin + 115 * len(rows) + 115 :]
+        if len(rows) + parts >= room or not all(follows(behind[115 * n :], packet, n + 1) for n in range(parts)):
+            break
         rows.append(packet[3:11] + bytes(16) + packet[11:])
     return len(rows), b"".join(rows)
+
+
+def parts_in(columns):
+    """How many parts a message announces that is in form."""
+    kind, _, _, flags, c6, _, number, parts, *spare = columns
+    flags_of = {38: {0: 64}, 39: {1: 2, 2: 2, 3: 3}, 37: dict.fromkeys(range(4), 64)}.get(kind, {})
+    least = flags_of.get(flags, 0) if kind == 39 else 1
+    good = least <= parts <= flags_of.get(flags, 0) and not any([c6, *spare]) and 0 <= number < 2**62
+    return parts if good else 0
+
+
+def follows(data, head, n):
+    """Whether the packet at the start of the data is the n-th part of a head."""
+    (kind, session, inbound) = struct.unpack_from("<3q", head, 3)
+    wanted = b"\x00\x71U" + struct.pack("<3q", 65 if kind == 37 else 64, session, inbound + n)
+    return len(data) >= 115 and data[:27] == wanted
 
 
 def message(number, kind=CommandKind.ENTER_ORDER, session=OURS, rest=(0,) * 11):
@@ -64,7 +84,8 @@ def message(number, kind=CommandKind.ENTER_ORDER, session=OURS, rest=(0,) * 11):
 def streams(draw):
     """Mostly a run of messages in order, from number 2 on; here and there one that is not next, another packet, or any bytes."""
     number, parts = 1, []
-    for fault in draw(st.lists(st.sampled_from(["", "", "", "", "session", "number", "kind", "packet", "bytes"]))):
+    faults = ["", "", "", "", "parts", "parts", "session", "number", "kind", "packet", "bytes"]
+    for fault in draw(st.lists(st.sampled_from(faults))):
         number += 1
         rest = draw(st.tuples(*[I64] * 11))
         match fault:
@@ -78,6 +99,13 @@ def streams(draw):
                 parts.append(
                     draw(st.sampled_from([b"\x00\x01R", b"\x00\x71S" + bytes(112), b"\x01\x71U" + bytes(368)]))
                 )
+            case "parts":
+                head, flags, count = draw(st.sampled_from([(38, 0, 1), (38, 0, 2), (39, 2, 2), (39, 3, 3), (37, 1, 1)]))
+                parts.append(message(number, head, rest=(flags, 0, 1, 5, count, *[0] * 6)))
+                for _ in range(draw(st.sampled_from([count, count, count - 1]))):
+                    number += 1
+                    kind = draw(st.sampled_from([65, 64] if head == 37 else [64, 64, 64, 65]))
+                    parts.append(message(number, kind, rest=rest))
             case "bytes":
                 parts.append(draw(st.binary(max_size=130)))
             case _:
@@ -139,7 +167,14 @@ def test_every_command_but_the_sequencers_own_may_be_sent():
     assert [kind for kind in range(-300, 600) if sendable(kind)] == sorted(ALLOWED)
 
 
-@given(st.lists(st.tuples(st.sampled_from(ALLOWED), st.lists(I64, min_size=11, max_size=11))))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([kind for kind in ALLOWED if kind not in {37, 38, 39}]),
+            st.lists(I64, min_size=11, max_size=11),
+        )
+    )
+)
 def test_messages_and_take_are_inverse(commands):
     rows = b"".join(ROW.pack(kind, 0, 0, OURS, n, *rest) for n, (kind, rest) in enumerate(commands, start=1))
     data = messages(rows)

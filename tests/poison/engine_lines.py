@@ -25,6 +25,7 @@ MODULES = (
     "access", "arrival", "book", "cancels", "control", "counting", "crossing", "definitions", "engine", "entry",
     "following", "holder", "instrument", "judging", "ledger", "limiting", "matching", "placing", "replace", "reports",
     "session", "special", "state", "terms", "timers", "venue_rules", "fees", "allocating",
+    "activating", "aftermath", "batches", "linked", "mass_quotes", "parts", "quotes", "staging",
 )  # fmt: skip
 """The modules of command methods and of what they call; the others read and write rows and snapshots."""
 

@@ -7,12 +7,13 @@ from core.book import Ladder, Order
 from core.engine import Engine
 from core.kinds import BASIS_POINTS, REENTER, ROW_SIZE, CommandKind, EventKind, OrderType
 from core.machine import Machine
+from core.parts import is_part
 from core.reasons import CancelReason, RejectReason
 from core.rows import from_row
 from journal.directory import JournalDirectory
 from replicas.replay import Applied
 from tools.causes.case import Case, balance, needed_for
-from tools.causes.facts import why
+from tools.causes.facts import of_part, why
 from tools.causes.names import Names, count_text, hold_currency, kind_text, side_text, terms_text, type_of_flags
 from tools.dump import readable, row_json, row_text
 from tools.event_rows import CommandRow, EventRow, event_rows
@@ -69,7 +70,7 @@ def tell(machine: Machine, journal: JournalDirectory, row: bytes) -> tuple[Told,
     (batch,) = applied(journal, machine, case.row.sequence)
     events = list(event_rows(batch.events))
     (shown,) = readable(row, 0, ROW_SIZE)
-    refusal = next((event for event in events if event.kind == EventKind.REJECTED), None)
+    refusal = next((event for event in events if event.kind == EventKind.REJECTED and is_own(event)), None)
     told = Told(
         case.row.sequence,
         case.row.time,
@@ -135,9 +136,16 @@ def _beyond(names: Names, row: CommandRow) -> str:
 
 def _refused(case: Case, event: EventRow) -> dict[str, Any]:
     reason = RejectReason(event.detail)
-    text, facts = why(case, reason)
+    # Of a refusal the order number is the part of a command, or 0.
+    in_parts = is_part(case.row.kind) and reason != RejectReason.MALFORMED
+    text, facts = of_part(event.order_number) if event.order_number or in_parts else why(case, reason)
     sentence = REJECTED[reason]
     return {"reason": reason.name, "number": int(reason), "sentence": sentence, "text": text, "facts": dict(facts)}
+
+
+def is_own(event: EventRow) -> bool:
+    """Whether a refusal is that of the row itself, not of a command that the row gave up."""
+    return event.detail != RejectReason.INCOMPLETE
 
 
 # ---- what an order meets when it enters

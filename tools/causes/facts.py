@@ -24,6 +24,17 @@ def why(case: Case, reason: int) -> Why:
     return _FACTS[R(reason)](case)
 
 
+def of_part(part: int) -> Why:
+    """Of a command of several parts: which one is refused, 0 for its head. No row alone says what it was judged by."""
+    if part == 0:
+        return Why("the head of the command is refused", {"part": 0})
+    return Why(f"part {part} of the command is refused, judged with the parts before it", {"part": part})
+
+
+def _of_parts(_: Case) -> Why:
+    return of_part(0)
+
+
 def _unknown_session(case: Case) -> Why:
     return Why(f"session {case.row.session} does not exist", {"session": case.row.session})
 
@@ -290,6 +301,7 @@ _FACTS: Final[dict[R, Callable[[Case], Why]]] = {
     R.QUARANTINED: _quarantined,
     R.NOT_AN_OPERATOR: _role,
     R.MALFORMED: _malformed,
+    R.INCOMPLETE: _of_parts,
     R.NOT_PERMITTED: _not_permitted,
     R.UNKNOWN_CURRENCY: _unknown_currency,
     R.UNKNOWN_INSTRUMENT: _unknown_instrument,
@@ -306,6 +318,7 @@ _FACTS: Final[dict[R, Callable[[Case], Why]]] = {
     R.DUPLICATE_CLIENT_ORDER_ID: _duplicate,
     R.INVALID_TIME_IN_FORCE: _terms,
     R.INVALID_INSTRUCTION: _terms,
+    R.INVALID_LINK: _of_parts,
     R.INVALID_PRICE: _price,
     R.INVALID_QUANTITY: _quantity,
     R.INVALID_NOTIONAL: _notional,
