@@ -65,8 +65,8 @@ class Links(Rules):
     # ---- money
 
     def reserves(self, order):
-        """Held orders reserve nothing, nor does one that waits for a price beside the other of its link."""
-        return not order.held and not (order.waits and (order.other or order.doomed))
+        """Held orders reserve nothing, nor do buys that pay as they go, nor one that waits beside the other of its link."""
+        return not order.held and not order.pays and not (order.waits and (order.other or order.doomed))
 
     def is_uncovered(self, order):
         """Whether the account lacks what the order must be covered by; the other one of its link counts as nothing."""

@@ -192,7 +192,8 @@ class Books(Limits):
         self.touch_all(order.instrument)
 
     def touch_all(self, instrument):
-        follows = any(o.watches or (o.type == Type.PEGGED and not o.held) for o in self.live(instrument))
+        here = [o for o in self.live(instrument) if not o.held and not o.arrives]
+        follows = any(o.waits or o.type == Type.PEGGED for o in here)
         follows = follows or self.has_to_activate(instrument)
         if follows and instrument not in self.touched:
             self.touched.append(instrument)

@@ -163,13 +163,14 @@ class Parts(Refusals):
         if order.waits and not order.held and order.instrument in self.last:
             self.span[order.instrument] = (self.last[order.instrument],) * 2
         self.report(m.Accepted, order, public=False, quantity=order.leaves, expires=self.end_of(order))
-        self.touch(order)
+        if order.waits and not order.held:
+            self.touch(order)
 
     def take_turn(self, order):
         """An order of a batch arrives."""
-        self.orders = [o for o in self.orders if o is not order]
         order.arrives = False
         self.touch(order)
+        self.orders = [o for o in self.orders if o is not order]
         if reason := self.refuse_arrival(order):
             self.cancel(order, reason)
         else:

@@ -50,6 +50,7 @@ class Pair:
             came = model.deposited[currency] - model.withdrawn[currency]
             assert held + model.fees[currency] == came
         assert bool(self.machine.engine.due() == 0) == model.is_due()
+        assert [instrument.number for instrument in self.machine.engine.following] == model.touched
         self.check_sessions()
 
     def check_sessions(self):
