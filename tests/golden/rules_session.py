@@ -300,6 +300,7 @@ def unfinished(now):
         at(211, BUY, 0, 2, Type.STOP, trigger_price=140),
         at(212, BUY, 0, 2, Type.STOP, Tif.GTD, trigger_price=140, expires=now + 10_000_000 * STEP),
         at(213, BUY, 92, 5),
+        at(215, SELL, 92, 1),
         at(214, BUY, 110, 5, Type.PEGGED),
         m.SetTradingState(instrument=RULED, state=TradingState.HALTED),
         m.SetTradingState(instrument=RULED, state=TradingState.OPEN),
