@@ -30,7 +30,7 @@ MARKET_DATA = (
     m.Accepted, m.Rested, m.Executed, m.Traded, m.Reduced, m.DisplayChanged, m.Canceled, m.Expired, m.Replaced,
     m.Restated, m.InstrumentDefined, m.TradingStateChanged,
 )  # fmt: skip
-OWNERS_FLAGS = 1 << 11 | 7 << 14
+OWNERS_FLAGS = 1 << 11 | 7 << 14 | 1 << 22
 """Reduce-only and self-trade prevention."""
 
 

@@ -5,6 +5,7 @@ import pytest
 from core import messages as m
 from core.kinds import KEPT_PLACE, SLIDE, CommandKind, OrderType
 from core.machine import Machine
+from core.parts import part_of, parts_of
 from core.reasons import CancelReason, RejectReason
 from core.rows import from_row, to_row
 from journal.journal import Head
@@ -18,6 +19,7 @@ SESSIONS = (1, 2, 3, 4)
 SESSION, INBOUND = 3, 4
 UNANSWERED = {CommandKind.ADVANCE_TIME, CommandKind.QUARANTINE, CommandKind.PROMOTE}
 UNANSWERED |= {CommandKind.DETAIL, CommandKind.QUOTE_DETAIL}
+HEADS = {CommandKind.ENTER_BATCH, CommandKind.LINK_ORDERS, CommandKind.MASS_QUOTE}
 
 
 def cut(rows):
@@ -49,10 +51,20 @@ class Traffic:
         ledger = self.ledgers.get(columns[SESSION])
         if ledger is None:
             self.waiting.append(row)
+        elif columns[0] in HEADS:
+            self.send_parts(ledger, row, columns)
         elif columns[0] not in UNANSWERED:
             entry = ledger.enter(row)
             entry.sent_ns = 1
             self.waiting.append(entry.row)
+
+    def send_parts(self, ledger, head, columns):
+        """A command of several parts, as a client sends it: whole, or not at all."""
+        parts, self.source.coming = [to_row(part) for part in self.source.coming], []
+        kinds = {int.from_bytes(part[:8], "little") for part in parts}
+        if parts_of(head, 0) == len(parts) and kinds == {part_of(columns[0])}:
+            ledger.enter_parts([head, *parts]).sent_ns = 1
+            self.waiting += [entry.row for entry in list(ledger.entries.values())[-1 - len(parts) :]]
 
     def apply(self):
         """Apply what waits, as one batch; each session is told its events, then the head."""
