@@ -1,10 +1,10 @@
 """Commands of several parts in the session of a golden journal, by the accounts of rules_session.py."""
 
 from core import messages as m
-from core.kinds import POST_ONLY, REPLACE_ALL, Link
+from core.kinds import POST_ONLY, REPLACE_ALL, Link, Prevention
 from core.kinds import OrderType as Type
 from core.kinds import TimeInForce as Tif
-from tests.golden.rules_session import BUYER, PARTNER, RULED, SELLER, SESSIONS, at
+from tests.golden.rules_session import BUYER, PARTNER, RULED, SELLER, SESSIONS, at, preventing
 from tests.poison.samples import BUY, SELL
 
 
@@ -40,7 +40,7 @@ def entered():
         *command(m.EnterBatch, PARTNER, at(404, BUY, 70, 5))[:1],
         *command(m.EnterBatch, BUYER, at(404, BUY, 70, 5))[1:],
         *command(m.LinkOrders, BUYER, at(410, SELL, 97, 5, account=BUYER), stop, flags=Link.ONE_CANCELS_OTHER),
-        at(412, BUY, 97, 6, account=PARTNER),
+        at(412, BUY, 97, 6, account=PARTNER, bits=preventing(Prevention.ALLOW)),
         *command(
             m.LinkOrders, BUYER, at(413, BUY, 80, 5), at(414, SELL, 121, 5, account=BUYER),
             at(415, SELL, 0, 5, Type.STOP, account=BUYER, trigger_price=50), flags=Link.BRACKET, link_id=7,

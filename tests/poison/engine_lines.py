@@ -36,6 +36,12 @@ UNREACHABLE = {
     ("allocating", "give_pro_rata"): "guards a division: a level that is shared has more than is taken",
     ("crossing", "__init__"): "an engine is made before any row",
     ("entry", "__init__"): "an engine is made before any row",
+    ("arrival", "__init__"): "an engine is made before any row",
+    ("linked", "__init__"): "an engine is made before any row",
+    ("staging", "__init__"): "an engine is made before any row",
+    ("parts", "parts_of"): "gateway and client ask",
+    ("parts", "parts_after"): "gateway and client ask",
+    ("parts", "command_end"): "the primary asks",
     ("reports", "__init__"): "an engine is made before any row",
     ("state", "State.__init__"): "an engine is made before any row",
     ("engine", "_take"): "an assertion: the row does not follow, which is a fault of the node",
@@ -46,7 +52,16 @@ UNREACHABLE = {
 }
 """Functions of which lines are not reached by any row, and why."""
 
-OUTSIDE = {"apply", "apply_quarantined", "_take", "_halt", "_drop_timer", "_drop_following", "event_rows"}
+OUTSIDE = {
+    "apply",
+    "apply_quarantined",
+    "_take",
+    "_halt",
+    "_drop_timer",
+    "_drop_following",
+    "event_rows",
+    "see_to_staged",
+}
 """Functions that go from row to row, or put a halt in the place of one: what they raise is a fault of the node."""
 
 BYSTANDERS = (30, 31)

@@ -38,6 +38,108 @@ B enter 2 buy 5 @ 96
 B enter 3 buy 5 stop 100 @ 98
 C enter 1 buy 2 @ 100 ioc
 """),
+    "no room for a batch": (LEVELS, """\
+enter_batch account=A parts=3 by A
+A detail 1 buy 5 @ 100
+A detail 2 buy 5 @ 99
+A detail 3 buy 5 @ 98
+"""),
+    "followers in batches": ({}, """\
+C enter 3 buy 1 stop 150
+C enter 1 buy 50 @ 90
+C enter 2 sell 50 @ 110
+advance_time
+enter_batch account=A parts=4 by A
+A detail 1 buy 1 peg primary @ 100
+A detail 2 buy 1 trail 120 by 5
+A detail 3 buy 1 peg mid @ 100
+A detail 4 buy 1 @ 20000
+enter_batch account=A parts=3 by A
+A detail 1 buy 1 peg primary @ 100
+A detail 2 buy 1 trail 120 by 5
+A detail 3 buy 1 peg mid @ 100
+enter_batch account=A parts=1 by A
+A detail 4 buy 1 @ 100 c5=-1
+enter_batch account=77 parts=1 by op
+A detail 4 buy 1 @ 100 by op
+mass_quote account=A parts=1 by A
+quote_detail instrument=1 c14=1 by A
+mass_quote account=A parts=1 by A
+quote_detail instrument=1 bid_client_order_id=4611686018427387904 by A
+mass_quote account=A parts=1 by A
+quote_detail instrument=1 bid_quantity=1 by A
+set_trading_state instrument=1 state=HALTED
+enter_batch account=A parts=1 by A
+A detail 4 buy 1 @ 100
+"""),
+    "what is activated": ({}, """\
+set_rules instrument=1 flags=3 protection=5
+A enter 1 sell 3 @ 100
+C enter 1 buy 3 @ 100
+C enter 2 buy 50 @ 90
+C enter 3 sell 50 @ 110
+link_orders flags=BRACKET account=A parts=3 by A
+A detail 2 buy 5 @ 100
+A detail 3 sell 5 @ 120 reduceonly
+A detail 4 sell 5 stop 95 reduceonly
+B enter 1 sell 5 @ 100
+link_orders flags=ONE_TRIGGERS_OTHER account=B parts=2 by B
+B detail 2 buy 1 @ 100
+B detail 3 buy 1 peg primary @ 105
+link_orders flags=ONE_TRIGGERS_OTHER account=B parts=2 by B
+B detail 4 buy 1 @ 100
+B detail 5 buy 1 market gtc
+link_orders flags=ONE_TRIGGERS_OTHER account=B parts=2 by B
+B detail 6 buy 1 @ 100
+B detail 7 buy 1 @ 95 gtd 100
+link_orders flags=ONE_TRIGGERS_OTHER account=B parts=2 by B
+B detail 8 buy 1 @ 100
+B detail 9 buy 1 trail 150 by 5
+C enter 4 sell 4 @ 100 t=200
+C enter 5 buy 60 @ 111
+op masscancel session C
+given deposit account=D currency=BTC amount=9
+link_orders flags=ONE_CANCELS_OTHER account=D parts=2 by D
+D detail 1 sell 1 @ 115
+D detail 2 sell 1 stop 50
+B enter 30 buy 1 stop 112 @ 116
+C enter 6 sell 1 @ 113
+C enter 7 buy 1 @ 113
+"""),
+    "a held order whose notional passes the bound": ({"core.limiting.SUM_MAX": 250}, """\
+set_rules instrument=1 flags=3 protection=5
+C enter 1 sell 1 @ 95
+link_orders flags=ONE_TRIGGERS_OTHER account=A parts=2 by A
+A detail 1 buy 3 @ 50
+A detail 2 buy 3 market gtc
+C enter 2 sell 3 @ 50
+"""),
+    "activated where triggers are pending": ({}, """\
+C enter 1 sell 1 @ 105
+link_orders flags=ONE_TRIGGERS_OTHER account=B parts=2 by B
+B detail 1 sell 1 @ 110
+B detail 2 buy 1 stop 200
+A enter 9 buy 1 stop 107
+C enter 5 buy 2 @ 111
+"""),
+    "a price whose notional passes the bound": ({}, """\
+define_instrument instrument=2 symbol=EUR/USD currencies=BTC/USD price_max=10000 quantity_max=1000 multiplier=500000000000000
+given set_rules instrument=2 flags=MARKET_RESTS protection=9000
+given deposit account=A currency=USD amount=4000000000000000000
+link_orders flags=ONE_TRIGGERS_OTHER account=A parts=2 by A
+A detail 1 buy 3 @ 1 in 2
+A detail 2 buy 3 market gtc in 2
+C enter 1 sell 1 @ 5 in 2
+B enter 1 sell 3 @ 1 in 2
+A cancel 1 in 2
+"""),
+    "one reduce-only order too many": ({"core.activating.REDUCING_MAX": 0}, """\
+set_rules instrument=1 flags=EXPOSURES
+link_orders flags=ONE_TRIGGERS_OTHER account=A parts=2 by A
+A detail 1 buy 3 @ 50
+A detail 2 sell 3 @ 90 reduceonly
+B enter 1 sell 3 @ 50
+"""),
     "no room for orders": (LEVELS, """\
 A enter 1 buy 5 @ 100
 A enter 2 buy 5 @ 99
