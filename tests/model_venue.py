@@ -107,8 +107,13 @@ class Venue:
         names = ("instrument", "account", "client_order_id")
         columns = {name: getattr(c, name, 0) * (reason != R.NOT_AN_OPERATOR) for name in names}
         copy = columns["account"] if columns["account"] in self.accounts and self.acts_for(c) else 0
-        columns |= {"command": c.command, "inbound": c.inbound, "reason": reason, "flags": 0}
-        columns["part"] = getattr(c, "part", 0)
+        columns |= {
+            "command": c.command,
+            "inbound": c.inbound,
+            "reason": reason,
+            "flags": 0,
+            "part": getattr(c, "part", 0),
+        }
         if numbered:
             self.tell(m.Rejected, to=c.session, copy=copy, **columns)
         else:
