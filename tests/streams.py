@@ -105,7 +105,7 @@ class Stream(Orders, Rules, Parts):
         elif chance < 0.06:
             columns[4] += self.rng.choice((-5_000, -3, -2, -1, 1, 2, 5_000))
         elif chance < 0.065:
-            columns[0] = self.rng.choice((0, -1, 12, 16, 21, 22, 37, 255, 256, 300, 520, 2**62))
+            columns[0] = self.rng.choice((0, -1, 12, 16, 21, 22, 30, 255, 256, 300, 520, 2**62))
         row = ROW.pack(*columns)
         if columns[3] and columns[4] > 0:
             self.sent.append(row)
