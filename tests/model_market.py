@@ -68,7 +68,7 @@ class Market(Steps):
     def place(self, order):
         """Put it at the back, and let it show its next display."""
         self.places += 1
-        order.place, order.shown = self.places, min(order.display, order.leaves)
+        order.place, order.shown, order.armed = self.places, min(order.display, order.leaves), self.sequence
 
     def tell_rested(self, order):
         columns = {"quantity": order.offered, "leaves": order.offered}

@@ -30,7 +30,7 @@ PRICED = (Type.LIMIT, Type.STOP_LIMIT, Type.LIMIT_IF_TOUCHED, Type.PEGGED)
 
 @dataclass
 class Order:
-    """A live order; of two at one price, the one with the smaller `place` has stood (or waited) longer.
+    """A live order; of two at one price, the one with the smaller `place` has stood longer; `armed`: the row since which it waits.
 
     `price` is 0 while a pegged order is parked, and where an order takes any price. `limit` is that of a pegged order, and
     the trigger price in the latest command of a trailing stop. `arrives`: accepted with others, its turn has not come. `held` by
@@ -52,6 +52,7 @@ class Order:
     taker: int
     executed: int = 0
     place: int = 0
+    armed: int = 0
     timed: bool = False
     display: int = 0
     shown: int = 0

@@ -90,8 +90,8 @@ class Rules(Market):
         waiting = [o for o in self.live(instrument) if o.watches]
         crossed = [o for o in waiting if self.is_crossed(o)]
         if rising := [o for o in crossed if o.rises]:
-            return min(rising, key=lambda o: (o.trigger, o.place))
-        return min(crossed, key=lambda o: (-o.trigger, o.place), default=None)
+            return min(rising, key=lambda o: (o.trigger, o.armed, o.number))
+        return min(crossed, key=lambda o: (-o.trigger, o.armed, o.number), default=None)
 
     def is_crossed(self, order):
         """Whether its trigger price has been reached: of a trailing stop, after it followed the last price."""

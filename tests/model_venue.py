@@ -108,8 +108,8 @@ class Venue:
         names = ("instrument", "account", "client_order_id")
         columns = {name: getattr(c, name, 0) * (reason != R.NOT_AN_OPERATOR) for name in names}
         copy = columns["account"] if columns["account"] in self.accounts and self.acts_for(c) else 0
-        columns |= {"command": c.command, "inbound": c.inbound, "reason": reason, "flags": 0}
-        columns["part"] = getattr(c, "part", 0)
+        columns |= {"command": c.command, "inbound": c.inbound, "part": getattr(c, "part", 0)}
+        columns |= {"reason": reason, "flags": 0}
         if numbered:
             self.tell(m.Rejected, to=c.session, copy=copy, **columns)
         else:
@@ -221,9 +221,8 @@ class Venue:
             m.MassQuote: 3,
             m.SetRules: 3,
             m.EndOfDay: 1,
-            m.DefineInstrument: 2**24 - 1,
-        }.get(c.of, 0)
-        return not 0 <= c.flags <= allowed
+        }
+        return not 0 <= c.flags <= (allowed | {m.DefineInstrument: 2**24 - 1}).get(c.of, 0)
 
     def refuse_by_state(self, c, cancels):
         """HALTED, CANCEL_ONLY and ACCOUNT_HALTED."""
