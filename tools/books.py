@@ -90,7 +90,7 @@ class Book:
         if event.instrument != self.instrument:
             return
         kind = event.kind
-        if kind in {EventKind.EXECUTED, EventKind.REDUCED, EventKind.TRIGGERED}:
+        if kind in {EventKind.EXECUTED, EventKind.REDUCED, EventKind.TRIGGERED, EventKind.ACTIVATED}:
             self._set_leaves(event.order_number, event.leaves)
         elif kind in _GONE:
             self._remove(event.order_number)

@@ -4,7 +4,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from core.kinds import REMOVED, EventKind
+from core.kinds import REMOVED, ROW_SIZE, CommandKind, EventKind
 
 _ROW = struct.Struct("<16q")
 
@@ -61,6 +61,7 @@ ORDER_EVENTS = frozenset(
         EventKind.EXPIRED,
         EventKind.RESTED,
         EventKind.TRIGGERED,
+        EventKind.ACTIVATED,
         EventKind.RESTATED,
     }
 )
@@ -73,6 +74,20 @@ SHOWING = frozenset({EventKind.TRADED, EventKind.DISPLAY_CHANGED})
 def command_rows(data: bytes, begin: int, end: int) -> Iterator[CommandRow]:
     """The command rows between two offsets."""
     return map(CommandRow._make, _ROW.iter_unpack(memoryview(data)[begin:end]))
+
+
+def entering(data: bytes, begin: int, at: int, client_order_id: int) -> CommandRow:
+    """The row that asked for an order which the row at `at` entered: itself, or a part of its command, no earlier than `begin`.
+
+    A quote asks for no more than `Accepted` tells: of one only the numbers of the row are those of the part.
+    """
+    (row,) = command_rows(data, at, at + ROW_SIZE)
+    while row.kind == CommandKind.DETAIL and row.client_order_id != client_order_id and at > begin:
+        at -= ROW_SIZE
+        (row,) = command_rows(data, at, at + ROW_SIZE)
+    if row.kind == CommandKind.QUOTE_DETAIL:
+        return row._replace(price=0, expires=0, column_12=0, column_13=0, column_14=0, original_client_order_id=0)
+    return row
 
 
 def event_rows(events: bytes) -> Iterator[EventRow]:

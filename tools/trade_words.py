@@ -130,6 +130,8 @@ class Words:
             case m.Triggered():
                 price = decimal_text(event.trigger_price, self._scale_of(event.instrument).price_decimals)
                 return f"triggered {event.client_order_id}: {self._terms(event)}, for {price} was reached"
+            case m.Activated():
+                return f"activated {event.client_order_id}: {self._terms(event)}, for order {event.parent} has traded"
             case m.Restated():
                 parked = "" if event.flags & RESTING else ", parked"
                 return f"restated {event.client_order_id}: {self._terms(event)}{parked}"
@@ -158,7 +160,7 @@ class Words:
 
 
 _AboutOrder = (
-    m.Accepted | m.Executed | m.Replaced | m.Reduced | m.Canceled | m.Expired | m.Triggered | m.Restated
+    m.Accepted | m.Executed | m.Replaced | m.Reduced | m.Canceled | m.Expired | m.Triggered | m.Activated | m.Restated
 )  # fmt: skip
 
 

@@ -69,7 +69,8 @@ class Recorded:
             self.quarantine()
         else:
             self.add(self.stream.next())
-        if self.rng.random() < 0.15:
+        # No node cuts a command of several parts.
+        if self.rng.random() < 0.15 and not self.model.open_head:
             self.seal()
             if self.rng.random() < 0.08 or (len(self.rows) > self.half and len(self.directory.segments()) == 1):
                 self.directory.roll(self.pair.machine.rows(), semantics=SEMANTICS, epoch=1)

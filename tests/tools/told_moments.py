@@ -89,12 +89,16 @@ class Written:
             row = self.source.next()
             named = self.source.quarantine_of(row) if self.rng.random() < self.quarantines else None
             self.take(row, named)
-            if len(self.batch) >= self.size or named:
+            # No node cuts a command of several parts.
+            cuts = self.pair.model.open_head is not None
+            if (len(self.batch) >= self.size or named) and not cuts:
                 self.seal_all()
-            if step in self.rolls:
+            if step in self.rolls and cuts:
+                self.rolls.add(step + 1)
+            elif step in self.rolls:
                 self.seal_all()
                 self.directory.roll(self.pair.machine.rows(), semantics=SEMANTICS, epoch=1)
-            elif self.rng.random() < 0.008:
+            elif self.rng.random() < 0.008 and not cuts:
                 self.seal_all()
                 sequence = self.pair.machine.engine.sequence
                 snapshots.write(self.directory.snapshots, self.pair.machine.rows(), self.directory.header_at(sequence))

@@ -189,6 +189,9 @@ class OrderLife(Own):
             case EventKind.TRIGGERED:
                 self._limit = event.price
                 yield self.triggered(event)
+            case EventKind.ACTIVATED:
+                self._limit = event.price
+                yield self.activated(event)
             case EventKind.RESTATED:
                 self._limit = event.price
                 self._leave(event)

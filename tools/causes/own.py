@@ -57,6 +57,11 @@ class Own:
         text = f"triggered, for {self.price(event.detail)} was reached: {self.lots(event.leaves)} arrive {limit}"
         return {"kind": "triggered", "trigger_price": event.detail, "price": event.price, "text": text}
 
+    def activated(self, event: EventRow) -> Item:
+        """The order that triggers this one has traded."""
+        text = f"activated, for order {event.detail}, which triggers it, has traded: {self.lots(event.leaves)} arrive, or wait"
+        return {"kind": "activated", "parent": event.detail, "price": event.price, "text": text}
+
     def restated(self, event: EventRow) -> Item:
         """A pegged order has followed."""
         stands = bool(event.flags & RESTING)

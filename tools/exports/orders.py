@@ -23,9 +23,10 @@ from core.limits import SUM_MAX
 from core.messages import OrderState
 from core.reasons import CancelReason, RejectReason
 from core.rows import from_row
+from journal.batch import HEADER_SIZE
 from replicas.replay import Applied
 from tools.books import state_rows
-from tools.event_rows import CommandRow, EventRow, command_rows, event_rows
+from tools.event_rows import CommandRow, EventRow, command_rows, entering, event_rows
 from tools.exports.file import Field, Type
 from tools.exports.names import NAMING, Names
 from tools.exports.range import command_at
@@ -189,7 +190,7 @@ class Orders:
                 if event.kind in NAMING:
                     self._names.learn(from_row(batch.events, at * ROW_SIZE))
                 elif event.kind == EventKind.ACCEPTED:
-                    self._lives[event.order_number] = _accepted(event, _command(batch, event.sequence))
+                    self._lives[event.order_number] = _accepted(event, _entering(batch, event))
                 elif event.kind == EventKind.REJECTED:
                     yield from _refused(batch, event)
                 elif event.kind in _FOLLOWED and self._follow(batch, event):
@@ -250,6 +251,10 @@ def _refused(batch: Applied, event: EventRow) -> Iterator[Life]:
     life.end, life.reason = "REJECTED", _REJECTED[event.detail]
     life.ended_sequence, life.ended_time = event.sequence, event.time
     yield life
+
+
+def _entering(batch: Applied, event: EventRow) -> CommandRow:
+    return entering(batch.value, HEADER_SIZE, command_at(batch, event.sequence), event.client_order_id)
 
 
 def _command(batch: Applied, sequence: int) -> CommandRow:

@@ -236,6 +236,7 @@ _ORDER_ROWS: Final = (
     EventKind.EXPIRED,
     EventKind.RESTED,
     EventKind.TRIGGERED,
+    EventKind.ACTIVATED,
     EventKind.RESTATED,
     StateKind.ORDER,
 )

@@ -39,6 +39,7 @@ class Where(Enum):
     WAITS = "waits for its trigger price"
     CROSSED = "its trigger price was reached, and its turn to trade has not come"
     PARKED = "parked: the price that it follows is missing"
+    HELD = "held until the order that triggers it has traded"
 
 
 class OpenOrder(msgspec.Struct, frozen=True, kw_only=True):

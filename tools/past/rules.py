@@ -28,7 +28,7 @@ from core.rows import unpack_halves
 from tools.past.answers import LimitAt, PositionAt, RulesAt, StepAt, TierAt, VolumeAt, Where
 from tools.past.state import VenueState, decimals
 
-_WAITS = (Where.BOOK, Where.WAITS, Where.PARKED, Where.CROSSED)
+_WAITS = (Where.BOOK, Where.WAITS, Where.PARKED, Where.CROSSED, Where.HELD)
 """By the number that a TERMS row has for it."""
 
 

@@ -9,7 +9,7 @@ from core.terms import FOR_PRICE, IN_BOOK
 from journal.batch import HEADER_SIZE
 from journal.check import columns
 from replicas.replay import Applied
-from tools.event_rows import ORDER_EVENTS, CommandRow, EventRow, command_rows, event_rows
+from tools.event_rows import ORDER_EVENTS, CommandRow, EventRow, command_rows, entering, event_rows
 from tools.past.answers import Ended, Fate, Trade
 from tools.past.state import OrderRow
 
@@ -126,7 +126,8 @@ def _command(batch: Applied, sequence: int) -> CommandRow:
 
 def _terms_of(batch: Applied, row: EventRow) -> TermsState:
     """What an order came with that its `Accepted` does not tell."""
-    command = _command(batch, row.sequence)
+    at = HEADER_SIZE + (row.sequence - batch.header.first) * ROW_SIZE
+    command = entering(batch.value, HEADER_SIZE, at, row.client_order_id)
     is_pegged = _type_of(row.flags) == OrderType.PEGGED
     return TermsState(
         order_number=row.order_number,

@@ -169,7 +169,7 @@ def _entered(event: EventRow) -> Order:
 
 
 def _nothing(_order: Order, _event: EventRow) -> None:
-    """Accepted, Rested and Triggered say nothing that is not known."""
+    """Accepted, Rested, Triggered and Activated say nothing that is not known."""
 
 
 def _executed(order: Order, event: EventRow) -> None:
@@ -207,5 +207,6 @@ _CHANGES: Final = {
     int(EventKind.EXPIRED): _expired,
     int(EventKind.RESTED): _nothing,
     int(EventKind.TRIGGERED): _nothing,
+    int(EventKind.ACTIVATED): _nothing,
     int(EventKind.RESTATED): _restated,
 }
