@@ -56,13 +56,18 @@ WEIGHTS = {
 }  # fmt: skip
 
 
+PARTS = (m.EnterBatch, m.LinkOrders, m.MassQuote)
+"""Heads of commands of several parts."""
+
+
 class Stream(Orders, Rules, Parts, Safety):
     """Rows one after the other; looks at the model's state only to choose what is likely to be interesting."""
 
-    def __init__(self, seed, model):
+    def __init__(self, seed, model, without=()):
         self.rng, self.model = random.Random(seed), model
         self.sequence, self.time = 0, START
-        self.kinds, self.weights = list(WEIGHTS), list(WEIGHTS.values())
+        self.kinds = [kind for kind in WEIGHTS if kind not in without]
+        self.weights = [WEIGHTS[kind] for kind in self.kinds]
         self.sent = []
         self.ids = 0
         self.coming = []

@@ -9,6 +9,7 @@ from core.messages import (
     Accepted,
     AccountState,
     AdvanceTime,
+    ArmDeadMan,
     CancelOrder,
     DefineCurrency,
     DefineInstrument,
@@ -29,12 +30,16 @@ from core.messages import (
     QuoteDetail,
     ReduceOrder,
     ReplaceOrder,
+    ResetProtection,
     Row,
+    SessionLost,
     SetAccount,
     SetAllocation,
+    SetCancelOnDisconnect,
     SetCredential,
     SetFeeSchedule,
     SetLimit,
+    SetProtection,
     SetRules,
     SetTradingState,
     StateEnd,
@@ -55,6 +60,7 @@ KINDS: tuple[type[Row], ...] = (
     AdvanceTime, EndOfDay, Upgrade, SetFeeSchedule, Kill, SetCredential, Promote, AcceptClock, SetAccount,
     SetLimit, SetAllocation, SetRules, EnterOrder, ReplaceOrder, ReduceOrder, CancelOrder, MassCancel,
     EnterBatch, LinkOrders, MassQuote, Detail, QuoteDetail,
+    SessionLost, SetCancelOnDisconnect, ArmDeadMan, SetProtection, ResetProtection,
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from tools.projections.registry import fold_named
 from tools.reading import applied, begin, opened
 
 ORDER_EVENTS = (
-    m.Accepted, m.Executed, m.Replaced, m.Reduced, m.Canceled, m.Expired, m.Rested, m.Triggered, m.Restated,
+    m.Accepted, m.Executed, m.Replaced, m.Reduced, m.Canceled, m.Expired, m.Rested, m.Triggered, m.Activated, m.Restated,
 )  # fmt: skip
 TRADER = ("EnterOrder", "ReplaceOrder", "ReduceOrder", "CancelOrder", "MassCancel")
 
@@ -172,7 +172,7 @@ def order_events(told):
 
 def from_detail(event):
     """Column 13 of an event about an order."""
-    names = ("expires", "match_number", "original_client_order_id", "reason", "trigger_price")
+    names = ("expires", "match_number", "original_client_order_id", "reason", "trigger_price", "parent")
     return next((getattr(event, name) for name in names if name in event.__struct_fields__), 0)
 
 

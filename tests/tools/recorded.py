@@ -19,7 +19,7 @@ from journal.directory import JournalDirectory
 from tests.model_market import Order
 from tests.model_venue import read
 from tests.pair import Pair
-from tests.streams import Stream
+from tests.streams import PARTS, Stream
 
 
 class Recorded:
@@ -29,7 +29,7 @@ class Recorded:
         self.path, self.rng, self.half = path, random.Random(seed), steps // 2
         self.pair = Pair()
         self.model = self.pair.model
-        self.stream = Stream(seed, self.model)
+        self.stream = Stream(seed, self.model, without=PARTS)
         # A random row of this kind would begin a batch, and stand for the one before.
         self.stream.weights[self.stream.kinds.index(m.Quarantine)] = 0
         self.directory = JournalDirectory.create(path, Machine().rows(), semantics=SEMANTICS)

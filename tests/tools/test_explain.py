@@ -298,7 +298,7 @@ def test_every_refused_command_is_explained_by_the_reason_of_its_event(recorded,
         reason = refusals[sequence]
         assert (told.refused["reason"], told.refused["number"]) == (reason.name, reason)
         assert told.refused["sentence"] == REJECTED[reason]
-        assert told.refused["text"]
+        assert told.refused["text"], (reason, told.kind)
         assert told.met is None
         assert {name: told.refused["facts"][name] for name in recorded.known[sequence]} == recorded.known[sequence]
         if reason == RejectReason.INSUFFICIENT_FUNDS and told.kind == "EnterOrder":

@@ -56,12 +56,12 @@ def picked(name, made, seed):
     """The text of a removal, and whether a command is removed."""
     some = sorted(random.Random(seed).sample(range(30, len(made.lines)), 25))
     return {
-        "account": ("account = 1", lambda _, c: c[7] == 1 and (c[0] in OF_ORDERS or 3 <= c[0] <= 7 or c[0] in (16, 20, 21))),
+        "account": ("account = 1", lambda _, c: c[7] == 1 and (c[0] in OF_ORDERS or 3 <= c[0] <= 7 or c[0] in (15, 16, 20, 21, 40, 41))),
         "session": ("session = 1", lambda _, c: c[3] == 1),
         "kind": ('kind = "CancelOrder"', lambda _, c: c[0] == 35),
         "rows": (f"sequence = {some}", lambda s, _: s in some),
         "range": ("instrument = 2\nfrom = 60\nto = 150", lambda s, c: 60 <= s <= 150 and c[6] == 2 and
-                  (c[0] in (2, 7, 21, 23, 29) or c[0] in OF_ORDERS)),
+                  (c[0] in (2, 7, 15, 21, 23, 29, 41) or c[0] in OF_ORDERS)),
     }[name]  # fmt: skip
 
 

@@ -18,10 +18,10 @@ from journal import snapshots
 from journal.batch import seal
 from journal.directory import JournalDirectory
 from tests.pair import Pair
-from tests.streams import Stream
+from tests.streams import PARTS, Stream
 from tools.past.answers import Where
 
-LEFT_OUT = (m.Upgrade, m.Quarantine)
+LEFT_OUT = (m.Upgrade, m.Quarantine, *PARTS)
 """What a sequencer alone may bring, or what ends a segment under other rules."""
 
 ENDS = {m.Canceled: "canceled", m.Expired: "expired", m.Executed: "executed"}

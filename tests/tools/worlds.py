@@ -15,7 +15,7 @@ from journal.batch import HEADER_SIZE, BatchKind, read_header
 from journal.directory import JournalDirectory
 from journal.event_store import EventStore
 from tests.model import Model
-from tests.streams import Stream
+from tests.streams import PARTS, Stream
 from tests.tools.conftest import ask_json
 from tools.worlds.rewriting import Rewriter
 
@@ -60,12 +60,12 @@ def consumes(model, row):
 def make(path, seed, steps=260, quarantines=0.01, rolls=2, snapshots=2):
     """A journal of a random stream: batches of several sizes, segments, snapshots, quarantines and a promotion."""
     rng, model = random.Random(seed), Model()
-    source = Stream(seed, model)
+    source = Stream(seed, model, without=PARTS)
     machine = Machine()
     directory = JournalDirectory.create(path, machine.rows(), semantics=SEMANTICS)
     store = EventStore(directory.events, write=True)
     writer, made = Rewriter(directory, machine, events=store), Made(path)
-    marks = sorted(rng.sample(range(20, steps), rolls + snapshots + 1))
+    marks = sorted(rng.sample(range(20, steps - 40), rolls + snapshots + 1))
     acts = [*["roll"] * rolls, *["snapshot"] * snapshots, "promote"]
     rng.shuffle(acts)
 

@@ -142,4 +142,5 @@ def _asked(command: Row) -> dict[str, Any]:
 
 
 def _asked_text(command: Row) -> str:
-    return " ".join(f"{name}={value}" for name, value in _asked(command).items() if value not in {0, ""})
+    said = (f"{name}={value}" for name, value in _asked(command).items() if value not in {0, ""})
+    return " ".join(said) or "every column is 0"
