@@ -24,6 +24,7 @@ from tests.poison.engine_lines import (
     Place,
     before,
     places,
+    renamed,
     sources,
     statements,
 )
@@ -94,7 +95,7 @@ def inject(place, plan):
     with bounded(bounds):
         venue = Venue(before(place))
         closed, first = states(venue.engine), venue.next()
-        poison = [row for row, _ in rows[place.index : place.index + len(plan)]]
+        poison = [renamed(row) for row, _ in rows[place.index : place.index + len(plan)]]
         wire = b"".join(row[:SEQUENCE] + bytes(8) + row[2 * SEQUENCE :] for row in poison) + venue.wire(*pair(1))
         where = {first + n: at for n, at in enumerate(plan)}
         with Lines(where) as lines:
