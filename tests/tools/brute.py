@@ -14,11 +14,12 @@ from tools.parting.columns import rows_of
 KEYS = {
     "Engine": (), "Currency": ("currency",), "Instrument": ("instrument",), "Firm": ("firm",), "Account": ("account",),
     "Balance": ("account", "currency"), "Session": ("session",), "Grant": ("session", "account"),
-    "Answers": ("session", "inbound"), "Order": ("order_number",), "Todo": ("sequence", "session", "inbound"),
+    "Answers": ("session", "inbound"), "Order": ("order_number",), "Todo": ("sequence", "session", "inbound", "account"),
     "Quarantined": ("named",), "Rules": ("instrument",), "Terms": ("order_number",), "Following": ("instrument",),
     "Limit": ("account", "named", "firm", "instrument", "limit"),
     "Exposure": ("account", "named", "firm", "instrument"),
     "FeeTier": ("schedule", "tier"), "Volume": ("account", "schedule"), "Allocation": ("instrument",),
+    "Link": ("first",), "Staged": ("session", "inbound"), "DeadMan": ("account",), "Protection": ("account", "instrument"),
 }  # fmt: skip
 """What each kind of state row is about, by the names of its Struct."""
 

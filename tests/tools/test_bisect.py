@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from core.kinds import StateKind
 from core.machine import Machine
 from core.messages import DefineCurrency, Upgrade
 from core.rows import to_row
@@ -23,6 +24,7 @@ from tests.tools.test_errors import refused
 from tests.tools.twins import FAULTS, Twin, checkout, made, row_of, told_one_by_one
 from tools.engines import EngineProcess, LocalEngine
 from tools.parting.digest_search import search
+from tools.parting.states import _KEYS as STATE_KEYS
 from tools.parting.states import without_digest
 
 SEEDS = seeds(2)
@@ -413,3 +415,8 @@ def test_what_is_wrong_is_said_in_one_line(arguments, code, said, venues, tmp_pa
     places = {"A": venues[SEED], "FOREIGN": tmp_path / "foreign", "FILE": tmp_path / "foreign" / "file"}
     assert said in refused(code, "bisect", *(places.get(argument, argument) for argument in arguments))
     assert [path.name for path in tmp_path.rglob("*")] == ["foreign", "file"]
+
+
+def test_every_kind_of_state_row_is_compared():
+    """A kind without a key would be passed over, or end the search with an error."""
+    assert set(STATE_KEYS) == {*StateKind} - {StateKind.DIGEST, StateKind.END}

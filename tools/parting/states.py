@@ -34,6 +34,8 @@ _KEYS: Final[dict[int, tuple[int, ...]]] = {
     StateKind.EXPOSURE: (1, 2, 3, 4),
     StateKind.FEE_TIER: (1, 2),
     StateKind.VOLUME: (1, 2),
+    StateKind.LINK: (3,),
+    StateKind.STAGED: (2, 3),
     StateKind.DEAD_MAN: (1,),
     StateKind.PROTECTION: (1, 2),
 }
