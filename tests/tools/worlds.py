@@ -57,7 +57,7 @@ def consumes(model, row):
     return session is not None and columns[4] == session.inbound + 1
 
 
-def make(path, seed, steps=260, quarantines=0.01, rolls=2, snapshots=2):
+def make(path, seed, steps=420, quarantines=0.01, rolls=2, snapshots=2):
     """A journal of a random stream: batches of several sizes, segments, snapshots, quarantines and a promotion."""
     rng, model = random.Random(seed), Model()
     source = Stream(seed, model, without=PARTS)
