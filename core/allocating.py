@@ -60,7 +60,7 @@ class Allocating(Crossing):
         for share in shares:
             lots = self._still_there(share, level)
             if lots > 0 and incoming.leaves > 0:
-                if self.met == self.most:
+                if self.has_met_all():
                     return CancelReason.MATCH_LIMIT
                 self.met += 1
                 self.exchange(incoming, share.order, lots)
@@ -79,7 +79,7 @@ class Allocating(Crossing):
             behind = order.behind
             over = self.is_over(order)
             if over or owns(incoming, order):
-                if self.met == self.most:
+                if self.has_met_all():
                     return CancelReason.MATCH_LIMIT
                 self.met += 1
                 reason: i64 = 0

@@ -22,7 +22,6 @@ from core.kinds import (
     TYPE_SHIFT,
 )
 from core.ledger import Account
-from core.limits import MATCHES_MAX
 from core.placing import rests_by
 from core.safety import Safety
 from core.terms import ARRIVING, HELD, OrderLink, is_waiting, waits_for_price
@@ -161,8 +160,8 @@ class Batches(Safety):
                 self.timer_time = -order.instrument.number
                 self.met = 0
                 self.arrive(order, terms)
-                self.most -= self.met
-        self.most = MATCHES_MAX
+                self.met_before += self.met
+        self.met_before = 0
         self.timer_time = 0
 
 

@@ -22,7 +22,7 @@ def check_parts(engine: Engine, sums: RuleSums) -> None:
         linked += _check_link(link)
     hold(linked == sums.linked, "orders of links")
     hold(len(engine.ended) == 0 and not engine.upset, "links that are over")
-    hold(engine.part == 0 and engine.spared == 0, "what is within a row alone")
+    hold(engine.part == 0 and engine.spared == 0 and engine.met_before == 0, "what is within a row alone")
     _check_turns(engine)
     _check_staged(engine)
 

@@ -23,14 +23,14 @@ from core.terms import type_of
 class Crossing(Matching):
     """Matching an incoming order by the rules of docs/matching.md."""
 
-    __slots__ = ("met", "most")
+    __slots__ = ("met", "met_before")
 
     def __init__(self) -> None:
         super().__init__()
         # How many resting orders the latest incoming order met.
         self.met: i64 = 0
-        # How many it may meet: less where earlier orders of the same command have met some.
-        self.most: i64 = MATCHES_MAX
+        # How many the orders before it have met that are of the same command; 0 for any other.
+        self.met_before: i64 = 0
 
     def opposite_hidden(self, order: Order) -> Ladder:
         """The ladder of hidden orders that an order trades against."""
@@ -60,9 +60,13 @@ class Crossing(Matching):
                 return reason
         return 0
 
+    def has_met_all(self) -> bool:
+        """Whether the orders of this command have met as many as they may."""
+        return self.met + self.met_before == MATCHES_MAX
+
     def cross_level(self, incoming: Order, level: Level) -> i64:
         """Trade with the first order of a level; returns why the rest must be canceled, or 0."""
-        if self.met == self.most:
+        if self.has_met_all():
             return CancelReason.MATCH_LIMIT
         self.met += 1
         resting = level.first
@@ -266,7 +270,7 @@ class Crossing(Matching):
             if incoming.price != 0 and level.price * sign > incoming.price * sign:
                 return 0
             orders += self._displays(level)
-            if orders > self.most:
+            if orders + self.met_before > MATCHES_MAX:
                 return 0
             needed = self._count_level(incoming, level, needed)
             if needed == _BLOCKED:
