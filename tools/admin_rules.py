@@ -29,6 +29,8 @@ from tools.steps import columns_of
 
 OneSession = Annotated[int, typer.Option("--session", metavar="N", help="This session alone.")]
 OneFirm = Annotated[int, typer.Option("--firm", metavar="N", help="This firm alone.")]
+Switched = Annotated[int, typer.Argument(metavar="[ACCOUNT]", min=0, show_default=False)]
+Everyone = Annotated[bool, typer.Option("--venue", help="Everyone.")]
 Millionths = Annotated[int, typer.Option(help="In millionths; negative for a rebate.", min=-FEE_SCALE, max=FEE_SCALE)]
 
 
@@ -37,10 +39,10 @@ def kill(
     context: typer.Context,
     operator: Operator,
     reason: Reason,
-    account: Annotated[int, typer.Argument(metavar="[ACCOUNT]", min=0, show_default=False)] = 0,
+    account: Switched = 0,
     session: OneSession = 0,
     firm: OneFirm = 0,
-    venue: Annotated[bool, typer.Option("--venue", help="Everyone.")] = False,
+    venue: Everyone = False,
 ) -> None:
     """Throw the kill switch of an account, a session, a firm or the venue: nothing new enters, live orders are canceled."""
     _switch(context, KillAct.KILL, operator, reason, (account, session, firm), venue=venue)
@@ -51,10 +53,10 @@ def revive(
     context: typer.Context,
     operator: Operator,
     reason: Reason,
-    account: Annotated[int, typer.Argument(metavar="[ACCOUNT]", min=0, show_default=False)] = 0,
+    account: Switched = 0,
     session: OneSession = 0,
     firm: OneFirm = 0,
-    venue: Annotated[bool, typer.Option("--venue", help="Everyone.")] = False,
+    venue: Everyone = False,
 ) -> None:
     """Put a kill switch back."""
     _switch(context, KillAct.REVIVE, operator, reason, (account, session, firm), venue=venue)

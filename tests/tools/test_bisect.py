@@ -24,8 +24,7 @@ from tests.tools.test_errors import refused
 from tests.tools.twins import FAULTS, Twin, checkout, made, row_of, told_one_by_one
 from tools.engines import EngineProcess, LocalEngine
 from tools.parting.digest_search import search
-from tools.parting.states import _KEYS as STATE_KEYS
-from tools.parting.states import without_digest
+from tools.parting.states import KEYS, without_digest
 
 SEEDS = seeds(2)
 SEED = SEEDS[-1]
@@ -419,4 +418,4 @@ def test_what_is_wrong_is_said_in_one_line(arguments, code, said, venues, tmp_pa
 
 def test_every_kind_of_state_row_is_compared():
     """A kind without a key would be passed over, or end the search with an error."""
-    assert set(STATE_KEYS) == {*StateKind} - {StateKind.DIGEST, StateKind.END}
+    assert set(KEYS) == {*StateKind} - {StateKind.DIGEST, StateKind.END}

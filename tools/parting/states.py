@@ -13,7 +13,7 @@ from tools.parting.columns import Column, differing, kind_name, kind_of, named, 
 
 Key = tuple[int, ...]
 
-_KEYS: Final[dict[int, tuple[int, ...]]] = {
+KEYS: Final[dict[int, tuple[int, ...]]] = {
     StateKind.ENGINE: (),
     StateKind.CURRENCY: (1,),
     StateKind.INSTRUMENT: (1,),
@@ -89,8 +89,8 @@ def _things(rows: bytes) -> dict[Key, bytes]:
         kind = kind_of(row)
         if kind == StateKind.DIGEST:
             break
-        if kind in _KEYS:
-            found[(kind, *(_column(row, column) for column in _KEYS[kind]))] = row
+        if kind in KEYS:
+            found[(kind, *(_column(row, column) for column in KEYS[kind]))] = row
     return found
 
 
