@@ -18,10 +18,10 @@ from journal import snapshots
 from journal.batch import seal
 from journal.directory import JournalDirectory
 from tests.pair import Pair
-from tests.streams import PARTS, Stream
+from tests.streams import ROW, Stream
 from tools.past.answers import Where
 
-LEFT_OUT = (m.Upgrade, m.Quarantine, *PARTS)
+LEFT_OUT = (m.Upgrade, m.Quarantine)
 """What a sequencer alone may bring, or what ends a segment under other rules."""
 
 ENDS = {m.Canceled: "canceled", m.Expired: "expired", m.Executed: "executed"}
@@ -67,6 +67,7 @@ class Written:
         self.path, self.seed = path, seed
         self.rng = random.Random(f"journal {seed}")
         self.pair, self.lives, self.last, self.truths = Pair(), {}, {}, {}
+        self.asked = {}
         self.source = Stream(seed, self.pair.model)
         self.source.weights = [
             0 if of in LEFT_OUT else weight for of, weight in zip(self.source.kinds, self.source.weights, strict=True)
@@ -113,12 +114,21 @@ class Written:
 
     def take(self, row, quarantine):
         """One row for engine and model; its Quarantine row is told after its batch."""
+        self.note_asked(row)
         for event in self.pair.apply(row, quarantine):
             self.follow(event, row)
         self.batch.append(row)
         if quarantine:
             self.pending.append(quarantine)
         self.note(len(self.pair.log))
+
+    def note_asked(self, row):
+        """The trigger price that a row, be it a part of a command, asks for by client order id: no event repeats it."""
+        columns = ROW.unpack(row)
+        if columns[0] in (m.EnterOrder.KIND, m.Detail.KIND):
+            self.asked[columns[8]] = columns[14]
+        elif columns[0] == m.QuoteDetail.KIND:
+            self.asked |= {columns[8]: 0, columns[13]: 0}
 
     def seal_all(self):
         """The batch, then each Quarantine row in a batch of its own."""
@@ -145,10 +155,10 @@ class Written:
             self.lives[event.order_number] = Life(
                 event.order_number, flags=event.flags & 0x3FF, accepted=event.sequence, **terms
             )
-            self.lives[event.order_number].trigger = from_row(row).trigger_price
+            self.lives[event.order_number].trigger = self.asked[event.client_order_id]
         if isinstance(event, m.Triggered):
             self.lives[event.order_number].trigger, self.lives[event.order_number].triggered = event.trigger_price, True
-        if isinstance(event, m.Restated):
+        if isinstance(event, m.Restated | m.Activated):
             self.lives[event.order_number].price = event.price
         if not isinstance(event, m.Executed | m.Replaced | m.Canceled | m.Expired):
             return
@@ -212,6 +222,8 @@ def queue(truth, instrument, side):
 
 def where(order):
     """Where a live order is: only in the book it has a place."""
+    if order["held"]:
+        return Where.HELD
     if order["waits"]:
         return Where.CROSSED if order["crossed"] else Where.WAITS
     if order["price"] == 0:
