@@ -29,7 +29,7 @@ class Recorded:
         self.path, self.rng, self.half = path, random.Random(seed), steps // 2
         self.pair = Pair()
         self.model = self.pair.model
-        self.stream = Stream(seed, self.model, without=PARTS)
+        self.stream = Stream(seed, self.model)
         # A random row of this kind would begin a batch, and stand for the one before.
         self.stream.weights[self.stream.kinds.index(m.Quarantine)] = 0
         self.directory = JournalDirectory.create(path, Machine().rows(), semantics=SEMANTICS)
@@ -158,8 +158,9 @@ class Recorded:
         return [e for e in every if all(getattr(e, name) == value for name, value in columns.items())]
 
     def refusals(self):
-        """Sequence number and reason of every refused command."""
-        return {event.sequence: R(event.reason) for event in self.told(m.Rejected)}
+        """Sequence number and reason of every refused command; a command that another row gave up is not refused by its own."""
+        told = (event for event in self.told(m.Rejected) if event.reason != R.INCOMPLETE)
+        return {event.sequence: R(event.reason) for event in told}
 
 
 def queue_before(order, own):
@@ -178,9 +179,15 @@ def place(order, own, other):
     )  # fmt: skip
 
 
+HEADS = (m.EnterBatch.KIND, m.LinkOrders.KIND, m.MassQuote.KIND)
+
+
 def known(model, c, events):
     """What the model knows of the facts of a refusal; {} where nothing was refused, or nothing is to be known."""
-    reason = next((event.reason for event in events if isinstance(event, m.Rejected)), None)
+    refused = next((e for e in events if isinstance(e, m.Rejected) and e.reason != R.INCOMPLETE), None)
+    if refused and refused.command in HEADS and c.of in (m.Detail, m.QuoteDetail):
+        return {"part": refused.part}
+    reason = refused and refused.reason
     session = model.sessions.get(c.session)
     inbound = {"inbound": c.inbound, "last_inbound": session.inbound if session else model.venue_inbound}
     match reason:

@@ -15,7 +15,7 @@ from journal.batch import HEADER_SIZE, BatchKind, read_header
 from journal.directory import JournalDirectory
 from journal.event_store import EventStore
 from tests.model import Model
-from tests.streams import Stream
+from tests.streams import PARTS, Stream
 from tests.tools.conftest import ask_json
 from tools.worlds.rewriting import Rewriter
 

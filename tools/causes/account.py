@@ -7,18 +7,21 @@ from typing import Final, NamedTuple
 from core.book import Order
 from core.engine import Engine
 from core.instrument import Instrument
-from core.kinds import SIDE_MASK, EventKind, OrderType, Side
+from core.kinds import SIDE_MASK, CommandKind, EventKind, OrderType, Side
 from core.machine import Machine
 from core.matching import buy_cover
 from journal.directory import JournalDirectory
 from tools.causes.find import by_command, watched
 from tools.causes.names import Names, kind_text, known_text, pays_as_it_goes, symbol_text, type_of_flags
 from tools.causes.rates import Rates
+from tools.causes.spared import Spared
 from tools.event_rows import CommandRow, EventRow
 from tools.failures import Failure, Misuse
 from tools.moments import clock_text
 
 _CHANGES: Final = frozenset({EventKind.ACCEPTED, EventKind.REPLACED, EventKind.REDUCED})
+_ARRIVES: Final = frozenset({EventKind.ACTIVATED, EventKind.TRIGGERED, EventKind.RESTED})
+"""When a linked order may begin to reserve; what it reserves is by the price that it has then."""
 _ENDS: Final = frozenset({EventKind.CANCELED, EventKind.EXPIRED})
 
 
@@ -81,6 +84,9 @@ class Ledger:
         self._accounts = frozenset(accounts)
         self._orders: dict[int, _Live] = {}
         self._rates = Rates(engine)
+        self._spared = Spared()
+        # Of the command of several parts that comes in: its parts, by client order id.
+        self._parts: dict[int, CommandRow] = {}
         self.balances: dict[tuple[int, int], tuple[int, int]] = {}
         for number in sorted(self._accounts):
             self._open(number)
@@ -91,19 +97,28 @@ class Ledger:
         self.balances |= holdings(self._engine, number)
         account = self._engine.account(number)
         for order in account.orders.values() if account is not None else ():
+            self._spared.add(order)
             self._orders[order.number] = _live(order)
+
+    def begin(self, command: CommandRow) -> None:
+        """A command comes in, before its events; a head, and a part, wait for the last part."""
+        if command.kind == CommandKind.DETAIL:
+            self._parts[command.client_order_id] = command
+        else:
+            self._parts.clear()
 
     def entries(self, command: CommandRow, event: EventRow) -> Iterator[Entry]:
         """What an event of a command changed."""
         kind = event.kind
         self._rates.apply(event)
+        self._spared.apply(event)
         if kind == EventKind.SETTLED:
             yield from self._settled(command, event)
         elif event.account not in self._accounts:
             return
         elif kind == EventKind.BALANCE_CHANGED:
             yield self._moved(command, event)
-        elif kind in _CHANGES or kind in _ENDS:
+        elif kind in _CHANGES or kind in _ENDS or kind in _ARRIVES:
             yield from self._reserved(command, event)
         elif kind == EventKind.EXECUTED:
             self._executed(event)
@@ -135,7 +150,9 @@ class Ledger:
         order = self._order(command, event)
         if event.kind in _ENDS:
             del self._orders[event.order_number]
-        held = self._adjust(order, event.leaves)
+        # Of an iceberg, Rested tells what it shows.
+        leaves = order.leaves if event.kind == EventKind.RESTED else event.leaves
+        held = self._adjust(order, leaves, spared=event in self._spared)
         if held:
             cause = "reservation" if held > 0 else "release"
             number = event.order_number
@@ -145,20 +162,22 @@ class Ledger:
         """The order of an event with the terms that it has now."""
         number = event.order_number
         # What a pegged order follows is not what it may cost: that is its limit, which the command names.
-        price = command.price if type_of_flags(event.flags) == OrderType.PEGGED else event.price
+        is_pegged = type_of_flags(event.flags) == OrderType.PEGGED
+        asked = self._parts.get(event.client_order_id, command)
+        price = asked.price if is_pegged else event.price
         if event.kind == EventKind.ACCEPTED:
             one = self._engine.instrument(event.instrument)
             assert one is not None
             rates = self._rates.of(event.account, event.instrument)
             self._orders[number] = _Live(one, event.flags, price, event.leaves, *rates)
-        elif event.kind == EventKind.REPLACED:
+        elif event.kind == EventKind.REPLACED or (event.kind in _ARRIVES and not is_pegged):
             self._orders[number].price = price
         return self._orders[number]
 
-    def _adjust(self, order: _Live, leaves: int) -> int:
-        """Reserve for what is open now; returns the change in units."""
+    def _adjust(self, order: _Live, leaves: int, *, spared: bool = False) -> int:
+        """Reserve for what is open now, unless a link spares it that; returns the change in units."""
         order.leaves = leaves
-        before, order.reserved = order.reserved, order.needed() if leaves else 0
+        before, order.reserved = order.reserved, order.needed() if leaves and not spared else 0
         return order.reserved - before
 
     def _executed(self, event: EventRow) -> None:
@@ -197,7 +216,7 @@ def _live(order: Order) -> _Live:
     is_pegged = type_of_flags(order.flags) == OrderType.PEGGED and order.terms is not None
     price = order.terms.limit if is_pegged and order.terms is not None else order.price
     live = _Live(order.instrument, order.flags, price, order.leaves, order.maker_rate, order.taker_rate)
-    live.reserved = live.needed()
+    live.reserved = int(order.reserved)
     return live
 
 
@@ -225,6 +244,7 @@ def account_entries(journal: JournalDirectory, machine: Machine, number: int, la
     yield from _totals(machine, ledger, "opening")
     for batch in watched(journal, machine, last):
         for command, events in by_command(batch):
+            ledger.begin(command)
             for event in events:
                 yield from ledger.entries(command, event)
     _check(machine.engine, ledger, number)

@@ -7,7 +7,7 @@ from core.book import Ladder, Order
 from core.engine import Engine
 from core.kinds import BASIS_POINTS, REENTER, ROW_SIZE, CommandKind, EventKind, OrderType
 from core.machine import Machine
-from core.parts import is_part
+from core.parts import is_head, is_part
 from core.reasons import CancelReason, RejectReason
 from core.rows import from_row
 from journal.directory import JournalDirectory
@@ -136,9 +136,9 @@ def _beyond(names: Names, row: CommandRow) -> str:
 
 def _refused(case: Case, event: EventRow) -> dict[str, Any]:
     reason = RejectReason(event.detail)
-    # Of a refusal the order number is the part of a command, or 0.
-    in_parts = is_part(case.row.kind) and reason != RejectReason.MALFORMED
-    text, facts = of_part(event.order_number) if event.order_number or in_parts else why(case, reason)
+    # Of Rejected, column 9 is the kind of the command, and 11 its part: the row that is refused is the last one of it.
+    of_parts = is_head(event.price) and is_part(case.row.kind)
+    text, facts = of_part(event.order_number) if of_parts else why(case, reason)
     sentence = REJECTED[reason]
     return {"reason": reason.name, "number": int(reason), "sentence": sentence, "text": text, "facts": dict(facts)}
 
