@@ -265,15 +265,16 @@ def act_poison(writer):
 
 def poison():
     """From now on the second row after the base makes the engine raise, in this process; returns what ends that."""
-    run = Engine._run
+    # Where every row comes by: one that is a repeat, or has a wrong number, runs no command.
+    dispatch = Engine._dispatch
 
-    def raising(self, kind, row, at):
+    def raising(self, row, at):
         if self.sequence == BASE + 2:
             raise ValueError("poison")
-        run(self, kind, row, at)
+        dispatch(self, row, at)
 
-    Engine._run = raising
-    return lambda: setattr(Engine, "_run", run)
+    Engine._dispatch = raising
+    return lambda: setattr(Engine, "_dispatch", dispatch)
 
 
 ACTS = {name.removeprefix("act_"): act for name, act in globals().copy().items() if name.startswith("act_")}

@@ -159,8 +159,9 @@ class Recorded:
 
     def refusals(self):
         """Sequence number and reason of every refused command; a command that another row gave up is not refused by its own."""
-        told = (event for event in self.told(m.Rejected) if event.reason != R.INCOMPLETE)
-        return {event.sequence: R(event.reason) for event in told}
+        told = [event for event in self.told(m.Rejected) if event.reason != R.INCOMPLETE]
+        # Of several quotes that a MassQuote refuses, the first counts.
+        return dict(sorted({event.sequence: R(event.reason) for event in reversed(told)}.items()))
 
 
 def queue_before(order, own):

@@ -37,7 +37,12 @@ class Numbered(NamedTuple):
 
     def made_by(self, events: list[EventRow], number: int) -> bool:
         """Whether one of the events is the first that tells of the number."""
-        return any(event.kind == self.kind and getattr(event, self.column) == number for event in events)
+        return self.first(events, number) is not None
+
+    def first(self, events: list[EventRow], number: int) -> EventRow | None:
+        """The first event that tells of the number, if one does."""
+        told = (event for event in events if event.kind == self.kind and getattr(event, self.column) == number)
+        return next(told, None)
 
 
 class Made(NamedTuple):

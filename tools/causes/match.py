@@ -90,16 +90,19 @@ def explain_match(journal: JournalDirectory, number: int, upto: int) -> tuple[Ma
     """A match, and what is printed of it for people. Misuse for a number not given by row `upto`; JournalError."""
     found = made(journal, MATCHES, number, upto)
     machine = machine_at(journal, found.command.sequence - 1)
-    book = SidedBook(found.command.instrument)
+    executed = MATCHES.first(found.events, number)
+    assert executed is not None
+    # The command may name another instrument, or none: a part of one, or an AdvanceTime.
+    book = SidedBook(executed.instrument)
     book.fill(machine.rows())
-    at = next(i for i, event in enumerate(found.events) if event.kind == EventKind.EXECUTED and event.detail == number)
+    at = found.events.index(executed)
     for event in found.events[:at]:
         book.apply(event)
     names = Names(machine.engine)
     asked = asked_text(names, found.command, row_bytes(journal, found.command.sequence))
     asked += _triggered(names, found, at)
     match = _match(machine.engine, found, at, book, asked)
-    return match, list(_lines(match, names, found.command.instrument))
+    return match, list(_lines(match, names, executed.instrument))
 
 
 def _triggered(names: Names, found: Made, at: int) -> str:

@@ -339,9 +339,11 @@ def _over(expires: int) -> str:
 
 def explain_order(journal: JournalDirectory, number: int, upto: int, *, full: bool) -> tuple[Told, OrderLife]:
     """The entry of an order and its life up to a row. Misuse for a number that was not given by then; JournalError."""
-    command = made(journal, ORDERS, number, upto).command
+    found = made(journal, ORDERS, number, upto)
+    command, accepted = found.command, ORDERS.first(found.events, number)
+    assert accepted is not None
     machine = machine_at(journal, command.sequence - 1)
-    life = OrderLife(machine, number, command.instrument, full=full)
+    life = OrderLife(machine, number, accepted.instrument, full=full)
     told, batch = tell(machine, journal, row_bytes(journal, command.sequence))
     if not life.follow(batch, told.met):
         for later in watched(journal, machine, upto):
