@@ -97,6 +97,7 @@ class Activating(Aftermath):
             return
         if order.leaves > link.traded and type_of(order) != OrderType.SPEND_AT_MOST:
             self.cut(order, order.leaves - link.traded)
+        self._give_price(order, terms)
         self.activated(order, link.number)
         reason = self._refuse_activated(order, terms)
         if reason == 0:
@@ -110,19 +111,21 @@ class Activating(Aftermath):
         if terms.waits == IN_BOOK:
             self.trade_or_rest(order)
 
+    def _give_price(self, order: Order, terms: Terms) -> None:
+        """What has no price of its own gets one, as on entry."""
+        instrument = order.instrument
+        if type_of(order) == OrderType.PEGGED:
+            order.price = self.pegged_price(order, terms, reference(instrument.bids), reference(instrument.asks))
+        elif order.price == 0 and type_of(order) != OrderType.SPEND_AT_MOST and not is_waiting(order, terms):
+            order.price = self.limit_on_arrival(order)
+
     def _refuse_activated(self, order: Order, terms: Terms) -> i64:
-        """Why account or book do not let a held order arrive, or 0; gives it the price that it gets."""
+        """Why account or book do not let a held order arrive, or 0."""
         if self.is_killed(order) or not may_enter(order.account, order.flags):
             return CancelReason.ACCOUNT_STATE
-        order_type = type_of(order)
-        instrument = order.instrument
-        if order_type == OrderType.PEGGED:
-            order.price = self.pegged_price(order, terms, reference(instrument.bids), reference(instrument.asks))
-        elif order.price == 0 and order_type != OrderType.SPEND_AT_MOST and not is_waiting(order, terms):
-            order.price = self.limit_on_arrival(order)
-            bound = rests_by(time_in_force_of(order)) or order_type == OrderType.MARKET_TO_LIMIT
-            if bound and order.price != 0 and order.leaves > instrument.notional_max // order.price:
-                return CancelReason.NO_ROOM
+        bound = rests_by(time_in_force_of(order)) or type_of(order) == OrderType.MARKET_TO_LIMIT
+        if bound and order.price != 0 and order.leaves > order.instrument.notional_max // order.price:
+            return CancelReason.NO_ROOM
         if self.refuse_sums(order, terms, order) != 0:
             return CancelReason.NO_ROOM
         return self._refuse_standing(order, terms)

@@ -104,6 +104,8 @@ class Links(Rules):
         order.held = False
         self.touch(order)
         self.orders = [o for o in self.orders if o is not order]
+        if order.type in (Type.MARKET, Type.MARKET_TO_LIMIT, Type.PEGGED):
+            order.price = self.price_on_entry(order)
         self.report(m.Activated, order, public=False, quantity=order.leaves, parent=order.parent)
         if reason := self.refuse_activated(order):
             self.cancel(order, reason)
@@ -114,8 +116,6 @@ class Links(Rules):
         """Why an order that is activated does not go on; cuts one that is reduce-only."""
         if not self.may_enter(order):
             return CancelReason.ACCOUNT_STATE
-        if order.type in (Type.MARKET, Type.MARKET_TO_LIMIT, Type.PEGGED):
-            order.price = self.price_on_entry(order)
         if (order.rests and not order.waits and self.passes(order, order.price)) or self.counts_too_much(order):
             return CancelReason.NO_ROOM
         if reason := self.refuse_arrival(order):

@@ -18,6 +18,7 @@ from core.kinds import (
     TIME_IN_FORCE_MASK,
     TIME_IN_FORCE_SHIFT,
     EventKind,
+    Link,
     Side,
     StateKind,
     TimeInForce,
@@ -76,6 +77,8 @@ class Book:
         self._sides: tuple[dict[int, dict[int, BookOrder]], dict[int, dict[int, BookOrder]]] = ({}, {})
         # What is open of live orders that do not stand: `Rested` tells no more than what is shown.
         self._outside: dict[int, int] = {}
+        # Those about to be accepted that arrive only when another one has traded.
+        self._held: set[int] = set()
 
     @staticmethod
     def of_state(rows: bytes, instrument: int) -> "Book":
@@ -90,14 +93,17 @@ class Book:
         if event.instrument != self.instrument:
             return
         kind = event.kind
-        if kind in {EventKind.EXECUTED, EventKind.REDUCED, EventKind.TRIGGERED, EventKind.ACTIVATED}:
+        if kind in {EventKind.EXECUTED, EventKind.REDUCED, EventKind.TRIGGERED}:
             self._set_leaves(event.order_number, event.leaves)
         elif kind in _GONE:
             self._remove(event.order_number)
         elif kind == EventKind.RESTED:
             self._rest(event)
-        elif kind == EventKind.ACCEPTED:
+        elif kind in {EventKind.ACCEPTED, EventKind.ACTIVATED}:
             self._enter(event)
+        elif kind == EventKind.ORDERS_LINKED and event.flags != Link.ONE_CANCELS_OTHER:
+            # The order numbers of the second and the third order.
+            self._held |= {event.quantity, event.order_number}
         elif kind in {EventKind.REPLACED, EventKind.RESTATED}:
             self._move(event)
         elif kind in {EventKind.TRADED, EventKind.DISPLAY_CHANGED} and event.order_number in self._orders:
@@ -105,7 +111,10 @@ class Book:
 
     def _enter(self, event: EventRow) -> None:
         """An order came in, or has another place. One that hides is told no more of than this: what it trades is told later."""
-        if event.flags & RESTING or (event.flags & HIDDEN and event.price and _may_rest(event.flags)):
+        if event.order_number in self._held:
+            self._held.remove(event.order_number)
+            self._outside[event.order_number] = event.leaves
+        elif event.flags & RESTING or (event.flags & HIDDEN and event.price and _may_rest(event.flags)):
             self.stand(_order_of(event))
         else:
             self._outside[event.order_number] = event.leaves

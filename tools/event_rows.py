@@ -70,6 +70,9 @@ ORDER_EVENTS = frozenset(
 SHOWING = frozenset({EventKind.TRADED, EventKind.DISPLAY_CHANGED})
 """The kinds that say what market data shows of an order, where that is not all of it; `leaves` is that."""
 
+BOOK_EVENTS = ORDER_EVENTS | SHOWING | {EventKind.ORDERS_LINKED}
+"""The kinds that `Book.apply` takes notice of."""
+
 
 def command_rows(data: bytes, begin: int, end: int) -> Iterator[CommandRow]:
     """The command rows between two offsets."""

@@ -12,7 +12,7 @@ from journal.directory import JournalDirectory
 from replicas.replay import Applied
 from tools.books import Book, instruments
 from tools.dump import row_json, row_text
-from tools.event_rows import ORDER_EVENTS, SHOWING, EventRow, event_rows, other_side
+from tools.event_rows import BOOK_EVENTS, EventRow, event_rows, other_side
 from tools.failures import Misuse
 from tools.moments import clock_text
 from tools.options import Journal, Json
@@ -75,7 +75,7 @@ class _Follower:
         told: dict[int, list[dict[str, Any]]] = {}
         events = list(event_rows(batch.events))
         for at, event in enumerate(events):
-            if event.kind in ORDER_EVENTS or event.kind in SHOWING:
+            if event.kind in BOOK_EVENTS:
                 book = self._books.setdefault(event.instrument, Book(event.instrument))
                 book.apply(event)
                 if event.order_number == self._number:

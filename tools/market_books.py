@@ -16,7 +16,7 @@ from core.messages import InstrumentState
 from journal.errors import Gap
 from journal.event_batch import ORIGINATOR, EventBatch
 from tools.books import Book, standing, state_rows
-from tools.event_rows import ORDER_EVENTS, SHOWING, event_rows
+from tools.event_rows import BOOK_EVENTS, event_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Books:
         if batch.first != self.version + 1:
             raise Gap(f"events {batch.first}-{batch.last}", f"those of command {self.version + 1} are missing")
         for event in event_rows(batch.rows):
-            if event.kind in ORDER_EVENTS or event.kind in SHOWING:
+            if event.kind in BOOK_EVENTS:
                 self.book(event.instrument).apply(event)
             elif event.kind == EventKind.INSTRUMENT_DEFINED:
                 self.book(event.instrument)

@@ -6,9 +6,9 @@ A journal has several segments, snapshots, batches of any size, and quarantines.
 import random
 
 from core import messages as m
-from core.kinds import REENTER, Side
+from core.kinds import REENTER, TYPE_MASK, TYPE_SHIFT, Side
 from core.kinds import OrderType as Type
-from core.limits import QUANTITY_MAX
+from core.limits import QUANTITY_MAX, SUM_MAX
 from core.machine import Machine
 from core.reasons import RejectReason as R
 from core.rows import from_row, to_row
@@ -19,7 +19,7 @@ from journal.directory import JournalDirectory
 from tests.model_market import Order
 from tests.model_venue import read
 from tests.pair import Pair
-from tests.streams import PARTS, Stream
+from tests.streams import Stream
 
 
 class Recorded:
@@ -226,6 +226,11 @@ def known_of_order(model, c, reason):
             return {"price": c.price, "price_min": bounds[0], "price_max": bounds[1]}
         case R.INVALID_QUANTITY:
             most = QUANTITY_MAX if c.of is m.ReduceOrder else model.instruments[c.instrument].quantity_max
+            if (
+                c.of is not m.ReduceOrder
+                and ((old.flags if old else c.flags) >> TYPE_SHIFT & TYPE_MASK) == Type.SPEND_AT_MOST
+            ):
+                most = SUM_MAX
             return {"quantity": c.quantity, "quantity_max": most}
         case R.WOULD_TRADE:
             side = old.side if old else c.flags & 1

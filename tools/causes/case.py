@@ -38,6 +38,12 @@ class Case:
             self.command = from_row(row)
         except RowError as error:
             self.malformed = str(error)
+        # Looked up now: what the row causes behind its refusal, as a timer that is due, may take the order away.
+        self._replaced = self._find_replaced()
+
+    def _find_replaced(self) -> Order | None:
+        account = self.engine.account(self.row.account) if self.is_replace else None
+        return account.orders.get(self.row.original_client_order_id) if account is not None else None
 
     @property
     def instrument(self) -> Instrument:
@@ -67,7 +73,13 @@ class Case:
 
     def replaced(self) -> Order:
         """The order that a ReplaceOrder names, where the refusal says that it lives."""
-        return self.account.orders[self.row.original_client_order_id]
+        assert self._replaced is not None
+        return self._replaced
+
+    @property
+    def knows_replaced(self) -> bool:
+        """Whether the order that a ReplaceOrder names lives."""
+        return self._replaced is not None
 
     def side(self) -> int:
         """The side of the order to be entered or replaced."""

@@ -16,9 +16,9 @@ from tools.causes.case import Case, balance, needed_for
 from tools.causes.facts import of_part, why
 from tools.causes.names import Names, count_text, hold_currency, kind_text, side_text, terms_text, type_of_flags
 from tools.dump import readable, row_json, row_text
-from tools.event_rows import CommandRow, EventRow, event_rows
+from tools.event_rows import CommandRow, EventRow, command_rows, event_rows
 from tools.moments import clock_text
-from tools.reading import applied
+from tools.reading import applied, machine_at
 from tools.sentences import CANCELED, REJECTED
 
 _ORDERS = frozenset({CommandKind.ENTER_ORDER, CommandKind.REPLACE_ORDER})
@@ -71,6 +71,8 @@ def tell(machine: Machine, journal: JournalDirectory, row: bytes) -> tuple[Told,
     events = list(event_rows(batch.events))
     (shown,) = readable(row, 0, ROW_SIZE)
     refusal = next((event for event in events if event.kind == EventKind.REJECTED and is_own(event)), None)
+    if refusal is not None and len(events) > 1:
+        case = _again(journal, row)
     told = Told(
         case.row.sequence,
         case.row.time,
@@ -84,6 +86,14 @@ def tell(machine: Machine, journal: JournalDirectory, row: bytes) -> tuple[Told,
         [_event(machine.engine, batch.events, at, event, met) for at, event in enumerate(events)],
     )
     return told, batch
+
+
+def _again(journal: JournalDirectory, row: bytes) -> Case:
+    """The command as its refusal met it, where its row has changed the venue since: a timer, or an order that was triggered."""
+    (named,) = command_rows(row, 0, ROW_SIZE)
+    machine = machine_at(journal, named.sequence - 1)
+    machine.engine.now = named.time
+    return Case(machine.engine, row)
 
 
 def asked_text(names: Names, row: CommandRow, data: bytes) -> str:
@@ -156,7 +166,7 @@ def _met(case: Case) -> dict[str, Any] | None:
     row, engine = case.row, case.engine
     if row.kind not in _ORDERS or engine.instrument(row.instrument) is None or engine.account(row.account) is None:
         return None
-    if case.is_replace and row.original_client_order_id not in case.account.orders:
+    if case.is_replace and not case.knows_replaced:
         return None
     if case.is_replace and case.replaced().instrument is not case.instrument:
         return None

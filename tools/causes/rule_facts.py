@@ -17,14 +17,10 @@ def _holders(case: Case) -> Iterator[tuple[str, Holder]]:
     """Those by whose limits and kill switches an order is judged, by name."""
     account = case.account
     # For what stands open, a replace is judged by the session that entered the order.
-    session = case.replaced().session if case.is_replace and _is_known(case) else case.session
+    session = case.replaced().session if case.knows_replaced else case.session
     yield f"account {account.number}", account
     yield f"session {session.number}", session
     yield f"firm {account.firm.number}", account.firm
-
-
-def _is_known(case: Case) -> bool:
-    return case.row.original_client_order_id in case.account.orders
 
 
 def killed(case: Case) -> Why:
