@@ -1,7 +1,7 @@
 """`lockstep bench`: what each part of a node costs, measured in one run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,6 +30,12 @@ def bench(
     beside: Annotated[
         bool, typer.Option("--beside", help="Measure what a reader costs the writer of a journal instead.")
     ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, metavar="CHECKOUT|WHEEL", help="Measure the plain path beside that of another build instead."
+        ),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A few seconds, to see that it works.")] = False,
 ) -> None:
     """Measure the engine, then with each further part of a node, then the disk; best of several runs.
@@ -42,10 +48,11 @@ def bench(
 
     refuse_no_file("--json", json)
     others = [("--nodes", nodes), ("--history", history), ("--projections", projections), ("--beside", beside)]
-    chosen = [name for name, wanted in others if wanted]
+    chosen = [name for name, wanted in [*others, ("--against", against is not None)] if wanted]
     if chosen:
         refuse_both(chosen[0], [*chosen, "--flow"][1], both=len(chosen) > 1 or flow is not None)
-        _bench_other(chosen[0], json, folder, commands, quick=quick)
+        more = {"against": against} if against is not None else {}
+        _bench_other(chosen[0], json, folder, commands, quick=quick, **more)
         return
     from tools.benches.report import Bench, Plan, choose
 
@@ -60,14 +67,14 @@ def bench(
         json.write_text(report.json())
 
 
-def _bench_other(what: str, json: Path | None, folder: Path | None, commands: int | None, *, quick: bool) -> None:
+def _bench_other(what: str, json: Path | None, folder: Path | None, commands: int | None, **options: Any) -> None:
     from importlib import import_module
     from json import dumps
     from tempfile import TemporaryDirectory
 
     stage = import_module(f"tools.benches.{what.removeprefix('--')}")
     with TemporaryDirectory(prefix="lockstep-bench-", dir=folder) as scratch:
-        figures = stage.measure(Path(scratch), commands, quick=quick)
+        figures = stage.measure(Path(scratch), commands, **options)
     stage.show(figures)
     if json is not None:
         json.write_text(dumps(figures, indent=2) + "\n")

@@ -5,6 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from tests.tools.twins import checkout
 from tools.build import build
 from tools.failures import MISUSED
 from tools.main import app
@@ -104,6 +105,29 @@ def test_what_a_reader_costs_is_measured(tmp_path):
     assert figures["rate_kept"] > 0
     # A reader that held a transaction open would keep the writer from using any page again.
     assert figures["file_growth"] < 1.2
+
+
+def test_another_build_is_measured_in_turns(tmp_path):
+    """It runs its own code: where no order is canceled, more of them trade."""
+    other = checkout(tmp_path / "engine", "cancels nothing")
+    result = CliRunner().invoke(
+        app, ["bench", "--against", str(other), "--quick", "--json", str(tmp_path / "figures.json")]
+    )
+    assert result.exit_code == 0, result.output
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["against"] == {"path": str(other), "build": "interpreted"}
+    for flow in figures["flows"]:
+        mine, others = flow["events"]
+        assert mine < others
+        assert flow["speed"] > 0
+        assert flow["ratio"] == pytest.approx(flow["speed"] / flow["against"], abs=0.01)
+    assert "events, against" in result.output
+
+
+def test_no_build_is_not_measured(tmp_path):
+    result = CliRunner().invoke(app, ["bench", "--against", str(tmp_path), "--quick"])
+    assert result.exit_code == MISUSED
+    assert "no engine there" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,11 @@ OTHERS = {
         "        self.command = kind\n        self.inbound = inbound\n        if self.sequence == 200: raise KeyError(7)\n",
     ),
     "does not begin": ("core/machine.py", "from core import snapshot\n", "from core import snapshots\n"),
+    "cancels nothing": (
+        "core/cancels.py",
+        "        if order is None or order.instrument is not instrument:\n",
+        "        if instrument is not None:\n",
+    ),
     "takes no orders": (
         "core/snapshot.py",
         "            found.append(_load_order(engine, rows, at, end))\n",
