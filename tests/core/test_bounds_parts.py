@@ -236,7 +236,7 @@ def test_a_held_order_gets_no_price_whose_notional_passes_the_bound():
     assert refusals(venue.link(Link.ONE_TRIGGERS_OTHER, venue.detail(BUY, 1, 2**20), held)) == []
     venue.enter(SELL, 2**31, 1)
     events = venue.enter(SELL, 1, 2**20)
-    assert [event.price for event in events if isinstance(event, m.Activated)] == [0]
+    assert [event.price for event in events if isinstance(event, m.Activated)] == [PRICE_MAX]
     assert CancelReason.NO_ROOM in {reason for _, reason in canceled(events)}
     check(venue.to.machine.engine)
 
