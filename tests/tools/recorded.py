@@ -237,6 +237,7 @@ def known_of_order(model, c, reason):
             return {"price": c.price, "opposite_price": model.side_of(c.instrument, 1 - side)[0].price}
         case R.INSUFFICIENT_FUNDS if old:
             leaves = c.quantity if c.flags & REENTER else c.quantity - old.executed
+            leaves = min(leaves, model.allowed(old)) if old.reduces else leaves
             _, held = model.cover(old)
             currency, needed = model.cover(Order(**vars(old) | {"price": c.price, "leaves": leaves}))
             available = model.free(c.account, currency)

@@ -23,6 +23,7 @@ from tests.tools.worlds import (
     segments,
     stored,
     whatif,
+    whole,
 )
 
 OF_ORDERS = range(32, 37)
@@ -56,16 +57,18 @@ def picked(name, made, seed):
     """The text of a removal, and whether a command is removed."""
     some = sorted(random.Random(seed).sample(range(30, len(made.lines)), 25))
     return {
-        "account": ("account = 1", lambda _, c: c[7] == 1 and (c[0] in OF_ORDERS or 3 <= c[0] <= 7 or c[0] in (15, 16, 20, 21, 40, 41))),
+        "account": ("account = 1", lambda _, c: c[7] == 1 and (c[0] in OF_ORDERS or 3 <= c[0] <= 7 or c[0] in (15, 16, 20, 21, 37, 38, 39, 40, 41, 64, 65))),
         "session": ("session = 1", lambda _, c: c[3] == 1),
         "kind": ('kind = "CancelOrder"', lambda _, c: c[0] == 35),
         "rows": (f"sequence = {some}", lambda s, _: s in some),
+        "parts": ("client_order_id = 7", lambda _, c: (c[0] in range(32, 36) and 7 in (c[8], c[15] if c[0] == 33 else c[8]))
+                  or (c[0] in (64, 65) and 7 in (c[8], c[13] if c[0] == 65 else c[8]))),
         "range": ("instrument = 2\nfrom = 60\nto = 150", lambda s, c: 60 <= s <= 150 and c[6] == 2 and
-                  (c[0] in (2, 7, 15, 21, 23, 29, 41) or c[0] in OF_ORDERS)),
+                  (c[0] in (2, 7, 15, 21, 23, 29, 41, 64, 65) or c[0] in OF_ORDERS)),
     }[name]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["account", "session", "kind", "rows", "range"])
+@pytest.mark.parametrize("name", ["account", "session", "kind", "rows", "range", "parts"])
 def test_removed_commands_never_were(name, worlds, tmp_path):
     """Rows, events and differences are those of the model that is never told of them."""
     for seed, made in worlds.items():
@@ -120,26 +123,67 @@ def check_balances(told, made, naive, seed):
     assert found == want, seed
 
 
-def test_altered_commands_said_something_else(worlds, tmp_path):
-    """As the model has it, for quantities of one account and for orders that a rule makes post-only."""
+@pytest.mark.parametrize("kind", [m.EnterOrder, m.Detail])
+def test_altered_commands_said_something_else(kind, worlds, tmp_path):
+    """As the model has it, for the quantities of one account; the parts of a command are of the account of its head."""
+    text = f"[[alter]]\naccount = 3\nkind = '{kind.__name__}'\nset = {{ quantity = 4 }}\n"
     for seed, made in worlds.items():
         folder = tmp_path / str(seed)
         folder.mkdir()
-        told = whatif(made, folder, "[[alter]]\naccount = 3\nkind = 'EnterOrder'\nset = { quantity = 4 }\n")
-        met = {}
+        told = whatif(made, folder, text)
+        met, accounts = {}, whole(made)[1]
 
-        def alter(sequence, columns, met=met, made=made):
-            fits = columns[0] == 32 and columns[7] == 3
+        def fits(sequence, columns, accounts=accounts):
+            return columns[0] == kind.KIND and accounts.get(sequence, columns[7]) == 3
+
+        def alter(sequence, columns, met=met, made=made, fits=fits):
+            found = fits(sequence, columns)
             if made.line(sequence).consumed:
-                met[tuple(columns[3:5])] = fits
-            if fits and (columns[3] == 0 or met.get(tuple(columns[3:5]))):
+                met[tuple(columns[3:5])] = found
+            if found and (columns[3] == 0 or met.get(tuple(columns[3:5]))):
                 columns[10] = 4
             return columns
 
-        poisoned = {s for s, line in enumerate(made.lines, start=1) if line.quarantine}
-        if any(made.line(s).columns[7] == 3 and made.line(s).columns[0] == 32 for s in poisoned):
+        if any(line.quarantine and fits(s, line.columns) for s, line in enumerate(made.lines, start=1)):
             continue
         check(told, made, Naive(made, lambda *_: True, alter), folder / "other", seed)
+
+
+def test_a_rule_of_an_account_covers_the_parts_of_its_commands(worlds, tmp_path):
+    covered = 0
+    for seed, made in worlds.items():
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        linking = [event.account for line in made.lines for event in line.events if isinstance(event, m.OrdersLinked)]
+        account = linking[0] if linking else 3
+        whatif(made, folder, f"[[rule]]\nfrom = 1\naccount = {account}\nself_trade = 'CANCEL_BOTH'\n")
+        events = [event for event in stored(folder / "other") if getattr(event, "account", 0) == account]
+        linked = [event for event in events if isinstance(event, m.OrdersLinked)]
+        numbers = {number for event in linked for number in (event.order_1, event.order_2, event.order_3)}
+        entered = [event for event in events if isinstance(event, m.Accepted) and event.order_number in numbers]
+        assert {event.flags >> 14 & 7 for event in entered} <= {Prevention.CANCEL_BOTH}, seed
+        covered += len(entered)
+    assert covered
+
+
+def test_what_comes_before_a_part_comes_before_its_command(tmp_path):
+    """A command that is inserted between the rows of another one does not break it."""
+    directory, sequencer = create(tmp_path / "venue")
+    orders = [order(1, number, number, SELL, 100, 5) for number in (2, 3)]
+    names = [
+        name for name in m.EnterOrder.__struct_fields__ if name in m.Detail.__struct_fields__ and name != "account"
+    ]
+    parts = [m.Detail(**{name: getattr(one, name) for name in names}) for one in orders]
+    rows = m.EnterBatch(session=1, inbound=1, account=1, parts=2), *parts
+    sequencer.submit(b"".join(map(to_row, (*SET_UP, *rows))), NINE)
+    sequencer.close_batch()
+    sequencer.events.close()
+    directory.close()
+    text = f"[[insert]]\nbefore = {FIRST + 1}\ncommand = {{ kind = 'SetTradingState', instrument = 1, state = 'HALTED' }}\n"
+    told = whatif(tmp_path / "venue", tmp_path, text)
+    assert told["refused"] == {}
+    reasons = [event.reason for event in stored(tmp_path / "other") if isinstance(event, m.Rejected)]
+    assert reasons == [RejectReason.HALTED]
 
 
 # ---- a small venue by hand
@@ -228,7 +272,9 @@ def test_self_trade_prevention_of_all_orders(mode, worlds, tmp_path):
     for seed, made in worlds.items():
         folder = tmp_path / str(seed)
         folder.mkdir()
-        told = whatif(made, folder, f"[[rule]]\nfrom = 1\nself_trade = '{mode}'\n")
+        # Quotes have the prevention of their account.
+        text = f"[[remove]]\nkind = 'MassQuote'\n\n[[rule]]\nfrom = 1\nself_trade = '{mode}'\n"
+        told = whatif(made, folder, text)
         assert told["altered"] > 0
         entered = [event for event in stored(folder / "other") if isinstance(event, m.Accepted)]
         assert {event.flags >> 14 & 7 for event in entered if event.flags >> 1 & 15 != OrderType.SPEND_AT_MOST} == {

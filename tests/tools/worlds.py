@@ -15,7 +15,7 @@ from journal.batch import HEADER_SIZE, BatchKind, read_header
 from journal.directory import JournalDirectory
 from journal.event_store import EventStore
 from tests.model import Model
-from tests.streams import PARTS, Stream
+from tests.streams import Stream
 from tests.tools.conftest import ask_json
 from tools.worlds.rewriting import Rewriter
 
@@ -46,6 +46,7 @@ class Line:
 class Made:
     path: object
     lines: list = field(default_factory=list)
+    ends: set = field(default_factory=set)
 
     def line(self, sequence):
         return self.lines[sequence - 1]
@@ -60,7 +61,7 @@ def consumes(model, row):
 def make(path, seed, steps=420, quarantines=0.01, rolls=2, snapshots=2):
     """A journal of a random stream: batches of several sizes, segments, snapshots, quarantines and a promotion."""
     rng, model = random.Random(seed), Model()
-    source = Stream(seed, model, without=PARTS)
+    source = Stream(seed, model)
     machine = Machine()
     directory = JournalDirectory.create(path, machine.rows(), semantics=SEMANTICS)
     store = EventStore(directory.events, write=True)
@@ -75,6 +76,7 @@ def make(path, seed, steps=420, quarantines=0.01, rolls=2, snapshots=2):
         made.lines.append(Line(row, quarantine, list(told), consumed))
 
     def write(batch):
+        made.ends.add(len(made.lines))
         first = len(made.lines) - len(batch)
         named = [made.lines[first + n].quarantine for n in range(len(batch))]
         events = writer.write(b"".join(batch), [row for row in named if row])
@@ -90,7 +92,8 @@ def make(path, seed, steps=420, quarantines=0.01, rolls=2, snapshots=2):
     write([line.row for line in made.lines])
     while len(made.lines) < steps:
         batch = []
-        while len(batch) < rng.choice((1, 3, 8)):
+        # No node cuts a command of several parts.
+        while len(batch) < rng.choice((1, 3, 8)) or model.open_head:
             before = source.sequence
             row = source.next()
             if ROW.unpack(row)[0] in OF_NODES:
@@ -125,6 +128,32 @@ def make(path, seed, steps=420, quarantines=0.01, rolls=2, snapshots=2):
     return made
 
 
+def whole(made):
+    """Of each row the numbers of all rows of its command, which stand in one batch; of parts the account of the head."""
+    found, accounts, at = {}, {}, 0
+    while at < len(made.lines):
+        head, numbers = made.lines[at].columns, [at + 1]
+        while len(numbers) <= parts_after(head) and numbers[-1] not in made.ends:
+            part = made.lines[numbers[-1]].columns
+            if (part[0], part[3]) != (66 - (head[0] != 37) if False else 65 if head[0] == 37 else 64, head[3]):
+                break
+            numbers.append(numbers[-1] + 1)
+        found |= dict.fromkeys(numbers, numbers)
+        accounts |= dict.fromkeys(numbers[1:], head[7])
+        at = numbers[-1]
+    return found, accounts
+
+
+def parts_after(head):
+    """How many parts a head announces; 0 for one that is malformed, and for any other row."""
+    kind, flags, number, parts = head[0], head[5], head[8], head[9]
+    if kind not in (37, 38, 39) or head[6] or any(head[10:]) or not 0 <= number < 2**62:
+        return 0
+    if kind == 39:
+        return parts if parts == {1: 2, 2: 2, 3: 3}.get(flags) else 0
+    return parts if 0 <= flags <= (3 if kind == 37 else 0) and 1 <= parts <= 64 else 0
+
+
 class Naive:
     """The second world, which lacks whatever `keep(sequence, columns)` refuses, as `lines`: (sequence in the first, line).
 
@@ -135,14 +164,21 @@ class Naive:
         self.model, self.lines, self.now = Model(), [], 0
         self.numbers, self.last, self.gone = {}, {}, set()
         self.rows, self.entered, self.entered_there = {}, {}, {}
+        commands, accounts = whole(made)
+
+        def is_kept(number):
+            columns = list(made.line(number).columns)
+            columns[7] = accounts.get(number, columns[7])
+            return keep(number, columns)
+
         for sequence, line in enumerate(made.lines, start=1):
             columns = list(line.columns)
             for event in line.events:
                 if isinstance(event, m.Accepted):
-                    self.entered[event.order_number] = sequence
+                    self.entered[event.order_number] = sequence, event.client_order_id
             if columns[0] == CommandKind.QUARANTINE:
                 self.quarantined(columns)
-            elif (not line.consumed and tuple(columns[3:5]) in self.gone) or not keep(sequence, columns):
+            elif (not line.consumed and tuple(columns[3:5]) in self.gone) or not all(map(is_kept, commands[sequence])):
                 self.drop(line, columns)
             else:
                 self.take(sequence, line, alter(sequence, columns))
@@ -194,7 +230,7 @@ class Naive:
         self.lines.append((sequence, Line(row, quarantine, list(told))))
         for event in told:
             if isinstance(event, m.Accepted):
-                self.entered_there[event.order_number] = sequence
+                self.entered_there[event.order_number] = sequence, event.client_order_id
 
 
 class Plain:
@@ -208,7 +244,7 @@ class Plain:
         for event in events:
             columns = {"of": type(event).__name__, **msgspec.to_builtins(event)}
             if isinstance(event, m.Accepted):
-                self.orders[event.order_number] = key
+                self.orders[event.order_number] = key, event.client_order_id
             for name in {"order_number", "timer_order"} & {*columns}:
                 columns[name] = self.orders.get(columns[name], columns[name])
             # Of a number that shifts it counts whether there is one: a firm that is told in one world alone is a difference.

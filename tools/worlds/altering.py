@@ -1,6 +1,5 @@
 """What a change file does to one command after the other: gone, altered, or as it was."""
 
-import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -25,9 +24,9 @@ from core.rows import RowError, from_row, to_row
 from tools.failures import Failure
 from tools.worlds.change_file import Alter, ChangeFile, Rule
 from tools.worlds.change_words import WordError, changed
+from tools.worlds.whole import ROW, Columns, Member
 
-Columns = tuple[int, ...]
-_ROW = struct.Struct("<16q")
+_ORDERS = frozenset({CommandKind.ENTER_ORDER, CommandKind.DETAIL})
 _RESTS = frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD})
 
 
@@ -43,23 +42,26 @@ class Altering:
         self._symbols = symbols
         self._rules = [(f"rule {n}", rule) for n, rule in enumerate(file.rule, start=1)]
 
-    def removes(self, columns: Columns, sequence: int) -> bool:
-        """Whether a command was never sent; `sequence` is its number, or that of the one that it repeats."""
+    def removes(self, whole: list[Member]) -> bool:
+        """Whether a command was never sent: one of its rows fits."""
         for number, one in enumerate(self.file.remove, start=1):
-            if one.fits(columns, sequence, self._symbols):
+            if any(one.fits(row.columns, row.sequence, self._symbols) for row in whole):
                 self.met[f"remove {number}"] += 1
                 return True
         return False
 
     def altered(self, row: bytes, columns: Columns, sequence: int) -> bytes:
-        """The command row as the file has it; as it was, to the byte, if nothing fits."""
+        """The command row as the file has it; as it was, to the byte, if nothing fits.
+
+        `columns` are what selectors read, `sequence` is the number of the row, or of the one that it repeats.
+        """
         for number, one in enumerate(self.file.alter, start=1):
             if columns[0] in one.kinds() and one.fits(columns, sequence, self._symbols):
                 self.met[f"alter {number}"] += 1
                 row = self._set(one, row, f"alter {number}")
         for name, rule in self._rules:
             if rule.first <= sequence:
-                row = self._ruled(rule, row, name)
+                row = self._ruled(rule, row, columns, name)
         return row
 
     def _set(self, one: Alter, row: bytes, name: str) -> bytes:
@@ -71,19 +73,19 @@ class Altering:
         except WordError as error:
             raise Failure(f"{self.file.path}: {name}: {error}") from None
 
-    def _ruled(self, rule: Rule, row: bytes, name: str) -> bytes:
-        columns = _ROW.unpack(row)
+    def _ruled(self, rule: Rule, row: bytes, named: Columns, name: str) -> bytes:
+        columns = ROW.unpack(row)
         made = row
         if columns[0] == CommandKind.DEFINE_INSTRUMENT and columns[6] == self._number(rule) and rule.terms():
             try:
                 made = to_row(changed(from_row(row), rule.terms(), self._symbols))
             except RowError:
                 return row
-        elif columns[0] == CommandKind.ENTER_ORDER and self._covers(rule, columns):
+        elif columns[0] in _ORDERS and self._covers(rule, named):
             if rule.post_only is not None:
                 made = _post_only(columns, wanted=rule.post_only)
             if rule.self_trade is not None:
-                made = _prevented(_ROW.unpack(made), Prevention[rule.self_trade])
+                made = _prevented(ROW.unpack(made), Prevention[rule.self_trade])
         self.met[name] += made != row
         return made
 
@@ -163,7 +165,7 @@ def _post_only(columns: Columns, *, wanted: bool) -> bytes:
     stands = columns[5] >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK in _RESTS
     if wanted and limit and stands:
         flags |= POST_ONLY
-    return _ROW.pack(*columns[:5], flags, *columns[6:])
+    return ROW.pack(*columns[:5], flags, *columns[6:])
 
 
 def _prevented(columns: Columns, mode: Prevention) -> bytes:
@@ -171,4 +173,4 @@ def _prevented(columns: Columns, mode: Prevention) -> bytes:
     if columns[5] >> TYPE_SHIFT & TYPE_MASK == OrderType.SPEND_AT_MOST and mode == Prevention.DECREMENT:
         mode = Prevention.CANCEL_NEWEST
     flags = columns[5] & ~(PREVENTION_MASK << PREVENTION_SHIFT) | mode << PREVENTION_SHIFT
-    return _ROW.pack(*columns[:5], flags, *columns[6:])
+    return ROW.pack(*columns[:5], flags, *columns[6:])

@@ -12,6 +12,7 @@ from core.engine import names_account, names_instrument, names_order
 from core.kinds import CommandKind
 from core.limits import SUM_MAX
 from core.messages import Command
+from core.parts import is_part
 from replicas.limits import BadConfig, read_toml
 from tools.failures import Misuse
 from tools.worlds.change_words import (
@@ -34,7 +35,8 @@ TERMS: Final = ("maker_fee", "taker_fee", "price_max", "quantity_max")
 """What a rule can change of an instrument, by a DefineInstrument."""
 RULES: Final = (*TERMS, "state", "post_only", "self_trade")
 _KEPT: Final = frozenset({CommandKind.QUARANTINE, CommandKind.PROMOTE, CommandKind.UPGRADE})
-_ORIGINAL: Final = 15
+_OTHER_ID: Final[dict[int, int]] = {CommandKind.REPLACE_ORDER: 15, CommandKind.QUOTE_DETAIL: 13}
+"""Where a row names an order beside column 8: the one that is replaced, or the ask."""
 
 
 class Selector(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"first": "from", "last": "to"}):
@@ -86,8 +88,10 @@ class Selector(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={
             number = symbols.get(self.instrument) if isinstance(self.instrument, str) else self.instrument
             if not (names_instrument(kind) and columns[6] == number):
                 return False
-        ids = (columns[8], columns[_ORIGINAL] if kind == CommandKind.REPLACE_ORDER else columns[8])
-        return self.client_order_id is None or (names_order(kind) and self.client_order_id in ids)
+        if self.client_order_id is None:
+            return True
+        ids = (columns[8], columns[_OTHER_ID.get(kind, 8)])
+        return (names_order(kind) or is_part(kind)) and self.client_order_id in ids
 
 
 class Remove(Selector, frozen=True):

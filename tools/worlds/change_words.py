@@ -40,10 +40,12 @@ from core.kinds import (
 )
 from core.messages import (
     COMMANDS,
+    Detail,
     EnterOrder,
     GrantSession,
     Kill,
     MassCancel,
+    QuoteDetail,
     ReplaceOrder,
     Row,
     SetAccount,
@@ -88,6 +90,9 @@ _BITS: Final[dict[tuple[type[Row], str], tuple[int, dict[Any, int]]]] = {
     (MassCancel, "side"): (ONLY_BUYS | ONLY_SELLS, {"BUY": ONLY_BUYS, "SELL": ONLY_SELLS}),
 }
 """Words that stand for bits of the flags: the bits that they replace, and what each word means."""
+_BITS.update({(Detail, name): bits for (kind, name), bits in _BITS.items() if kind is EnterOrder})
+_OF_THE_HEAD: Final = {Detail: {"account"}, QuoteDetail: {"account"}}
+"""Fields that the parts of a command leave to its head."""
 _VALUES: Final[dict[tuple[type[Row], str], dict[Any, int]]] = {
     (SetTradingState, "state"): _names(TradingState),
     (GrantSession, "role"): _names(Role),
@@ -107,6 +112,7 @@ def fields_of(kind: type[Row]) -> set[str]:
     """Every name that a command of this kind may be given."""
     names = {field.name for field in layout(kind) if not field.name.startswith("column_")}
     names |= {name for of, name in _BITS if of is kind}
+    names -= _OF_THE_HEAD.get(kind, set())
     return names | set(FEES) if "fee_rates" in names else names
 
 

@@ -1,6 +1,6 @@
 """What the events of a command say, without the numbers that shift when an earlier command tells more or less.
 
-An order goes by the command that entered it, and each dense number (outbound, drop copy, market data, match, order) by its
+An order goes by the command that entered it, of one with several parts by its client order id too, and each dense number (outbound, drop copy, market data, match, order) by its
 distance from the one before: so two worlds that have parted can be compared command by command, and a number that is
 skipped is still seen.
 """
@@ -47,6 +47,8 @@ _INBOUND: dict[int, tuple[int, ...]] = {
 }
 """Columns that repeat the inbound number of a command, which is another one where earlier commands are missing."""
 _NAMED = ORDER_EVENTS | SHOWING | {EventKind.ACKNOWLEDGED, EventKind.QUARANTINED}
+_OF_SEVERAL = frozenset({EventKind.BATCH_ENTERED, EventKind.ORDERS_LINKED, EventKind.QUOTED})
+"""The kinds that tell of a command with orders in its parts."""
 _LAST = frozenset({EventKind.EXECUTED, EventKind.CANCELED, EventKind.EXPIRED})
 _TEXT = struct.Struct("<2q")
 
@@ -84,7 +86,8 @@ class Telling:
     def read(self, key: Key, rows: bytes) -> list[Said]:
         """The events of one command, which is called `key` in both worlds."""
         events = list(event_rows(rows))
-        said = [self._said(key, event) for event in events]
+        several = any(event.kind in _OF_SEVERAL for event in events)
+        said = [self._said(f"order {event.client_order_id} of {key}" if several else key, event) for event in events]
         for event in events:
             if event.kind == EventKind.SETTLED:
                 self._matches = event.detail
@@ -131,6 +134,11 @@ class Telling:
         own = event.account == 0 and event.kind in {EventKind.KILLED, EventKind.LIMIT_SET}
         firm: int = event.price if own else self._firms.get(event.account, 0)
         return firm
+
+
+def _part(key: Key, event: EventRow) -> Key:
+    """The name of an order that a command of several parts entered."""
+    return f"order {event.client_order_id} of {f'row {key}' if isinstance(key, int) else key}"
 
 
 def _step(last: dict[int, int], of: int, number: int) -> int:

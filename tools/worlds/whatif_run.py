@@ -1,6 +1,5 @@
 """The second world of `lockstep whatif`: the commands of a journal, changed, through a sequencer and an engine of their own."""
 
-import struct
 from collections import Counter
 from collections.abc import Callable
 from itertools import takewhile
@@ -24,8 +23,8 @@ from tools.worlds.comparison import Comparison
 from tools.worlds.inbounds import Changed, Inbounds
 from tools.worlds.rewriting import BATCH_ROWS, SecondWorld, Step
 from tools.worlds.telling import by_command
+from tools.worlds.whole import ROW, Member, commands
 
-_ROW = struct.Struct("<16q")
 _GRANTEE: Final = 8
 """The column of the session in GrantSession and in SessionGranted."""
 _ADVANCE = to_row(AdvanceTime())
@@ -107,9 +106,11 @@ class Run:
         if named:
             # So that a batch which holds a poisoned row begins where it began.
             self._flush()
-        for row in rows_of(batch.value[batch.begin : batch.end]):
-            self._row(row, sequence, events.get(sequence, b""), named.get(sequence))
-            sequence += 1
+        rows = list(rows_of(batch.value[batch.begin : batch.end]))
+        for whole in commands(rows, sequence):
+            self._begin(whole)
+            for member in whole:
+                self._row(member, whole, events.get(member.sequence, b""), named.get(member.sequence))
         if self._world.waiting >= BATCH_ROWS:
             self._flush()
             self._advance_if_due()
@@ -120,16 +121,20 @@ class Run:
             return {}
         return quarantines(takewhile(is_quarantine, self._journal.batches(batch.header.last + 1)))
 
-    def _row(self, row: bytes, sequence: int, events: bytes, quarantine: bytes | None) -> None:
-        columns = _ROW.unpack(row)
-        if columns[0] in _NODE_ROWS:
+    def _begin(self, whole: list[Member]) -> None:
+        """What comes before any row of a command comes before all of it: nothing may stand between its parts."""
+        if whole[0].columns[0] in _NODE_ROWS:
             self._flush()
-        if sequence >= self._begins:
-            self._add_before(sequence)
+        for member in whole:
+            if member.sequence >= self._begins:
+                self._add_before(member.sequence)
+
+    def _row(self, member: Member, whole: list[Member], events: bytes, quarantine: bytes | None) -> None:
+        row, sequence, columns = member
         if columns[0] == CommandKind.QUARANTINE and not events:
             # It was sealed behind the batch that holds the row which it names, as soon as that was.
             return
-        made = self._made(row, columns, sequence)
+        made = self._made(member, whole)
         if columns[0] == CommandKind.GRANT_SESSION:
             self._granting.add(columns[_GRANTEE])
             self._note_grants(events)
@@ -145,26 +150,28 @@ class Run:
             if event.kind == EventKind.SESSION_GRANTED:
                 self._inbounds.granted(event[_GRANTEE])
 
-    def _made(self, row: bytes, columns: tuple[int, ...], sequence: int) -> bytes:
-        """The command in the second world; empty if it is not there."""
-        session, inbound = columns[3], columns[4]
+    def _made(self, member: Member, whole: list[Member]) -> bytes:
+        """The row in the second world; empty if it is not there."""
+        session, inbound = member.columns[3], member.columns[4]
         consumed = bool(session) and self._inbounds.consumes(session, inbound)
-        made = row if sequence < self._begins else self._changed(row, columns, sequence, consumed=consumed)
+        before = whole[-1].sequence < self._begins
+        made = member.row if before else self._changed(member, whole, consumed=consumed)
         if not made or not session:
             return made
         # Before the first change both worlds are one.
-        exists = consumed if sequence < self._begins else self._exists(session, likely=consumed)
+        exists = consumed if before else self._exists(session, likely=consumed)
         number = self._inbounds.number(session, inbound, consumed=consumed, exists=exists)
-        changed = _ROW.unpack(made)
-        return made if number == inbound else _ROW.pack(*changed[:4], number, *changed[5:])
+        changed = ROW.unpack(made)
+        return made if number == inbound else ROW.pack(*changed[:4], number, *changed[5:])
 
-    def _changed(self, row: bytes, columns: tuple[int, ...], sequence: int, *, consumed: bool) -> bytes:
+    def _changed(self, member: Member, whole: list[Member], *, consumed: bool) -> bytes:
+        row, sequence, columns = member
         session, inbound = columns[3], columns[4]
         first = None if consumed or not session else self._inbounds.changed(session, inbound)
         if first is not None and first.removed:
             self._counts["repeats"] += 1
             return b""
-        if self._altering.removes(columns, sequence):
+        if self._altering.removes(whole):
             self._counts["removed"] += 1
             made = b""
         elif first is not None:
