@@ -184,7 +184,12 @@ HEADS = (m.EnterBatch.KIND, m.LinkOrders.KIND, m.MassQuote.KIND)
 
 
 def known(model, c, events):
-    """What the model knows of the facts of a refusal; {} where nothing was refused, or nothing is to be known."""
+    """What the model knows of the facts of a refusal; {} where nothing was refused, or nothing is to be known.
+
+    The model is asked behind the row. Where the row caused more than the refusal, it no longer knows what the refusal met.
+    """
+    if len(events) > 1:
+        return {}
     refused = next((e for e in events if isinstance(e, m.Rejected) and e.reason != R.INCOMPLETE), None)
     if refused and refused.command in HEADS and c.of in (m.Detail, m.QuoteDetail):
         return {"part": refused.part}

@@ -102,7 +102,7 @@ def check_fills(recorded, number, told):
         assert item["fee"] == (settled.seller_fee if mine.flags & 1 else settled.buyer_fee)
         limits = [
             e
-            for kind in (m.Accepted, m.Replaced, m.Triggered, m.Restated)
+            for kind in (m.Accepted, m.Replaced, m.Triggered, m.Activated, m.Restated)
             for e in recorded.told(kind, order_number=number)
         ]
         limit = max((e for e in limits if e.sequence <= mine.sequence), key=lambda e: e.sequence).price

@@ -9,15 +9,15 @@ from itertools import pairwise
 import pytest
 
 from core import messages as m
+from core.kinds import POST_ONLY, OrderType, TimeInForce
 from core.kinds import Step as Sharing
-from core.kinds import TimeInForce
 from core.limits import QUANTITY_MAX
 from core.messages import CancelOrder, Deposit
 from core.rows import pack_halves, to_row
 from core.state import SEMANTICS
 from journal.directory import JournalDirectory
 from replicas.opening import create, resume
-from tests.tools.conftest import FIRST, NINE, ROWS, SELL, SET_UP, ask, ask_json, flip, of, order, run
+from tests.tools.conftest import FIRST, LIMIT_GTC, NINE, ROWS, SELL, SET_UP, ask, ask_json, flip, of, order, run
 from tools.causes.account import Ledger
 from tools.causes.rest import LINES_MAX, Step, Summary
 from tools.reading import machine_at, opened
@@ -338,3 +338,41 @@ def test_a_match_of_a_level_that_steps_share_says_so(tmp_path):
     told = "\n".join(lines(tmp_path / "venue", "match", 1))
     assert "why order 2: 100.50 was the best ask, and the steps of the instrument share it among 2 orders with " in told
     assert [one["order_number"] for one in ask_json("explain", tmp_path / "venue", "match", 1)["queue"]] == [1, 2]
+
+
+def test_a_refusal_is_told_with_what_it_met_and_not_with_what_its_row_left(tmp_path):
+    """A batch leaves a trigger to the row behind it, which is refused first; then the stop takes the ask, and is the best bid."""
+    directory, sequencer = create(tmp_path / "venue")
+    gtc = OrderType.STOP_LIMIT << 1 | TimeInForce.GTC << 5
+    stop = m.EnterOrder(**of(2, 1, 21), flags=gtc, price=10_055, quantity=9, trigger_price=10_050)
+    part = m.Detail(session=2, inbound=4, instrument=1, client_order_id=23, flags=LIMIT_GTC, price=10_050, quantity=3)
+    batch = m.EnterBatch(session=2, inbound=3, account=2, parts=1), part
+    post = order(1, 2, 12, SELL, 9_990, 4)
+    post = m.EnterOrder(
+        **{name: getattr(post, name) for name in post.__struct_fields__} | {"flags": post.flags | POST_ONLY}
+    )
+    for rows in ((*SET_UP, order(1, 1, 11, SELL, 10_050, 5), stop, order(2, 2, 22, 0, 9_990, 1)), batch, (post,)):
+        sequencer.submit(b"".join(map(to_row, rows)), NINE)
+    sequencer.close_batch()
+    sequencer.events.close()
+    directory.close()
+    last = len(SET_UP) + 6
+    said = ask("explain", tmp_path / "venue", "command", last)
+    assert "order_number=2 leaves=9 trigger_price=10050" in said
+    assert "best opposite price 99.90" in said
+    assert "best opposite price 100.55" not in said
+
+
+def test_a_command_that_is_given_up_is_no_refusal_of_the_row_that_did_it(tmp_path):
+    directory, sequencer = create(tmp_path / "venue")
+    head = m.EnterBatch(session=2, inbound=1, account=2, parts=1)
+    for rows in ((*SET_UP, order(1, 1, 11, SELL, 10_050, 5), head), (m.ReduceOrder(**of(1, 2, 11), quantity=2),)):
+        sequencer.submit(b"".join(map(to_row, rows)), NINE)
+    sequencer.close_batch()
+    sequencer.events.close()
+    directory.close()
+    told = ask_json("explain", tmp_path / "venue", "order", 1)
+    assert [item["kind"] for row in told["life"] for item in row["what"]] == ["accepted", "rests", "reduced"]
+    said = ask_json("explain", tmp_path / "venue", "command", len(SET_UP) + 3)
+    assert said["refused"] is None
+    assert [event["event"]["kind"] for event in said["events"]] == ["Rejected", "Reduced"]

@@ -22,7 +22,7 @@ from core.reasons import CancelReason, RejectReason
 from journal.batch import HEADER_SIZE
 from journal.directory import JournalDirectory
 from replicas.replay import Applied
-from tools.causes.command import Told, asked_text, because, tell
+from tools.causes.command import Told, asked_text, because, is_own, tell
 from tools.causes.find import ORDERS, by_command, made, row_bytes, watched
 from tools.causes.names import Names, count_text
 from tools.causes.own import Item, Own
@@ -142,7 +142,7 @@ class OrderLife(Own):
 
     def _refused(self, command: CommandRow, events: list[EventRow]) -> list[Item]:
         """A refused command that named the order: it changed nothing, and whoever sent it wanted something else."""
-        refusal = next((event for event in events if event.kind == EventKind.REJECTED), None)
+        refusal = next((event for event in events if event.kind == EventKind.REJECTED and is_own(event)), None)
         if refusal is None or command.kind not in _NAMING or self.end is not None:
             return []
         is_replace = command.kind == CommandKind.REPLACE_ORDER
