@@ -244,7 +244,8 @@ def known_of_order(model, c, reason):
             leaves = c.quantity if c.flags & REENTER else c.quantity - old.executed
             leaves = min(leaves, model.allowed(old)) if old.reduces else leaves
             _, held = model.cover(old)
-            currency, needed = model.cover(Order(**vars(old) | {"price": c.price, "leaves": leaves}))
+            price = "limit" if old.type == Type.PEGGED else "price"
+            currency, needed = model.cover(Order(**vars(old) | {price: c.price, "leaves": leaves}))
             available = model.free(c.account, currency)
             return {"currency": currency, "needed": needed, "held": held, "available": available}
     return {}

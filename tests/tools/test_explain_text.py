@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from core import messages as m
-from core.kinds import POST_ONLY, OrderType, TimeInForce
+from core.kinds import HIDDEN, POST_ONLY, OrderType, TimeInForce
 from core.kinds import Step as Sharing
 from core.limits import QUANTITY_MAX
 from core.messages import CancelOrder, Deposit
@@ -376,3 +376,21 @@ def test_a_command_that_is_given_up_is_no_refusal_of_the_row_that_did_it(tmp_pat
     said = ask_json("explain", tmp_path / "venue", "command", len(SET_UP) + 3)
     assert said["refused"] is None
     assert [event["event"]["kind"] for event in said["events"]] == ["Rejected", "Reduced"]
+
+
+def test_a_match_of_a_batch_knows_no_order_that_arrives_later(tmp_path):
+    """A hidden sell of the batch stands at a better price than the one that the first order of the batch meets."""
+    directory, sequencer = create(tmp_path / "venue")
+    parts = ((22, LIMIT_GTC, 10_050), (23, LIMIT_GTC | SELL | HIDDEN, 10_040))
+    rows = [
+        m.Detail(session=2, inbound=at, instrument=1, client_order_id=client, flags=bits, price=price, quantity=3)
+        for at, (client, bits, price) in enumerate(parts, start=2)
+    ]
+    head = m.EnterBatch(session=2, inbound=1, account=2, parts=2)
+    for batch in ((*SET_UP, order(1, 1, 11, SELL, 10_050, 3)), (head, *rows)):
+        sequencer.submit(b"".join(map(to_row, batch)), NINE)
+    sequencer.close_batch()
+    sequencer.events.close()
+    directory.close()
+    told = ask_json("explain", tmp_path / "venue", "match", 1)
+    assert [one["order_number"] for one in told["queue"]] == [1]

@@ -96,8 +96,10 @@ def explain_match(journal: JournalDirectory, number: int, upto: int) -> tuple[Ma
     book = SidedBook(executed.instrument)
     book.fill(machine.rows())
     at = found.events.index(executed)
+    later = _later(found.events, at)
     for event in found.events[:at]:
-        book.apply(event)
+        if event.kind != EventKind.ACCEPTED or event.order_number not in later:
+            book.apply(event)
     names = Names(machine.engine)
     asked = asked_text(names, found.command, row_bytes(journal, found.command.sequence))
     asked += _triggered(names, found, at)
@@ -113,6 +115,14 @@ def _triggered(names: Names, found: Made, at: int) -> str:
         if event.kind == EventKind.TRIGGERED and event.order_number == number:
             return f"; it triggered order {number}, which waited for {names.price(event.instrument, event.detail)}"
     return ""
+
+
+def _later(events: list[EventRow], at: int) -> set[int]:
+    """The orders of the command that arrive after the incoming one: they are accepted together, and arrive in turn."""
+    other = other_side(events, at)
+    number = events[other].order_number if other is not None else 0
+    accepted = {event.order_number for event in events if event.kind == EventKind.ACCEPTED}
+    return {later for later in accepted if later > number} if number in accepted else set()
 
 
 def _match(engine: Engine, found: Made, at: int, book: SidedBook, asked: str) -> Match:

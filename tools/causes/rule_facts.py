@@ -9,15 +9,14 @@ from core.kinds import AccountStanding as Standing
 from core.kinds import Limit as Kind
 from core.kinds import OrderType, Side
 from core.limits import FEE_SCALE, FOLLOWERS_MAX, QUOTES_MAX, REDUCING_MAX
+from core.session import Session
 from tools.causes.case import Case, Why
 from tools.causes.names import side_text, type_of_flags
 
 
-def _holders(case: Case) -> Iterator[tuple[str, Holder]]:
-    """Those by whose limits and kill switches an order is judged, by name."""
+def _holders(case: Case, session: Session) -> Iterator[tuple[str, Holder]]:
+    """Those by whose limits and kill switches an order is judged, by name; `session` is one of them."""
     account = case.account
-    # For what stands open, a replace is judged by the session that entered the order.
-    session = case.replaced().session if case.knows_replaced else case.session
     yield f"account {account.number}", account
     yield f"session {session.number}", session
     yield f"firm {account.firm.number}", account.firm
@@ -25,7 +24,7 @@ def _holders(case: Case) -> Iterator[tuple[str, Holder]]:
 
 def killed(case: Case) -> Why:
     """Whose kill switches are thrown."""
-    thrown = [name for name, holder in _holders(case) if holder.killed()]
+    thrown = [name for name, holder in _holders(case, case.session) if holder.killed()]
     thrown += ["the venue"] if case.engine.killed else []
     return Why(f"thrown: {', '.join(thrown)}", {"killed": thrown})
 
@@ -106,9 +105,10 @@ def limit(kind: Kind) -> Callable[[Case], Why]:
     """The limits of a kind that hold for the command, and how far each was used."""
 
     def facts(case: Case) -> Why:
-        found = [
-            _one(case, name, holder, held) for name, holder in _holders(case) for held in _held(case, kind, holder)
-        ]
+        # For what stands open, a replace is judged by the session that entered the order; for its rate, by its own.
+        is_of_orders = kind not in _RATES and case.knows_replaced
+        holders = _holders(case, case.replaced().session if is_of_orders else case.session)
+        found = [_one(case, name, holder, held) for name, holder in holders for held in _held(case, kind, holder)]
         texts = [
             f"{one['of']}: {kind.name} {one['value']:,}" + "".join(f", {n} {one[n]:,}" for n in _USED[kind] if n in one)
             for one in found
@@ -118,6 +118,7 @@ def limit(kind: Kind) -> Callable[[Case], Why]:
     return facts
 
 
+_RATES = frozenset({Kind.MESSAGE_RATE, Kind.CANCEL_RATE})
 _USED: dict[Kind, tuple[str, ...]] = {
     Kind.ORDER_QUANTITY: ("quantity",),
     Kind.ORDER_NOTIONAL: (),
