@@ -124,6 +124,17 @@ def test_mutant_fits_the_sources(mutant):
     compile(text.replace(mutant["old"], mutant["new"]), mutant["file"], "exec")
 
 
+@pytest.mark.parametrize("test", sorted({mutant["caught_by"] for mutant in MUTANTS}))
+def test_what_catches_mutants_exists(test):
+    """The file, the function and the scenario; whether it passes is seen at night."""
+    file, *_, last = test.split("::")
+    function, _, parameter = last.partition("[")
+    beside = [path.read_text() for path in (HERE / file).parent.glob("*.py")]
+    assert any(f"def {function}(" in text or f"class {function}" in text for text in beside)
+    if file == "tests/test_scenarios.py" and parameter:
+        assert (HERE / "tests" / "scenarios" / f"{parameter.removesuffix(']')}.txt").exists()
+
+
 def test_there_are_mutants_enough():
     """At least twelve, with different names."""
     assert len({mutant["name"] for mutant in MUTANTS}) == len(MUTANTS) >= 12
