@@ -135,7 +135,7 @@ def whole(made):
         head, numbers = made.lines[at].columns, [at + 1]
         while len(numbers) <= parts_after(head) and numbers[-1] not in made.ends:
             part = made.lines[numbers[-1]].columns
-            if (part[0], part[3]) != (66 - (head[0] != 37) if False else 65 if head[0] == 37 else 64, head[3]):
+            if (part[0], part[3]) != (65 if head[0] == 37 else 64, head[3]):
                 break
             numbers.append(numbers[-1] + 1)
         found |= dict.fromkeys(numbers, numbers)

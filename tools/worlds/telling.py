@@ -1,8 +1,8 @@
 """What the events of a command say, without the numbers that shift when an earlier command tells more or less.
 
-An order goes by the command that entered it, of one with several parts by its client order id too, and each dense number (outbound, drop copy, market data, match, order) by its
-distance from the one before: so two worlds that have parted can be compared command by command, and a number that is
-skipped is still seen.
+An order goes by the command that entered it, of one with several parts by its client order id too, and each dense number
+(outbound, drop copy, market data, match, order) by its distance from the one before: so two worlds that have parted can be
+compared command by command, and a number that is skipped is still seen.
 """
 
 import struct
@@ -87,7 +87,7 @@ class Telling:
         """The events of one command, which is called `key` in both worlds."""
         events = list(event_rows(rows))
         several = any(event.kind in _OF_SEVERAL for event in events)
-        said = [self._said(f"order {event.client_order_id} of {key}" if several else key, event) for event in events]
+        said = [self._said(_part(key, event) if several else key, event) for event in events]
         for event in events:
             if event.kind == EventKind.SETTLED:
                 self._matches = event.detail
